@@ -1,0 +1,170 @@
+//! Shares of one instrument in one account: bought today, T1, settled; holds no cost and no lot, which views derive.
+
+use crate::{
+    ids::{Exchange, InstrumentId},
+    money::{Money, Quantity},
+    order::Product,
+    time::Date,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Shares by how far they are settled; as a movement, signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shares {
+    /// Bought on a day that has not been netted yet.
+    pub bought_today: Quantity,
+    /// Bought, netted, not settled.
+    pub t1: Quantity,
+    /// Settled in the demat account; below zero only after a sale that the facts did not cover.
+    pub settled: Quantity,
+}
+
+impl Shares {
+    /// All three.
+    pub fn total(self) -> Quantity {
+        self.bought_today + self.t1 + self.settled
+    }
+    /// Each part added.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            bought_today: self.bought_today + other.bought_today,
+            t1: self.t1 + other.t1,
+            settled: self.settled + other.settled,
+        }
+    }
+    /// Each part negated.
+    pub fn negated(self) -> Self {
+        Self { bought_today: -self.bought_today, t1: -self.t1, settled: -self.settled }
+    }
+}
+
+/// Why shares moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A fill.
+    Trade,
+    /// The day was netted.
+    DayNetted,
+    /// A settlement date was settled.
+    Settled,
+    /// Imported history.
+    Import,
+}
+
+/// Shares moved because of the event before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changed {
+    /// Of what.
+    pub instrument: InstrumentId,
+    /// Delivery.
+    pub product: Product,
+    /// Why.
+    pub reason: Reason,
+    /// By how much, signed.
+    pub moved: Shares,
+    /// The position after.
+    pub position: Shares,
+}
+
+/// A day's trades in one instrument on one exchange were netted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DayNetted {
+    /// Where.
+    pub exchange: Exchange,
+    /// What.
+    pub instrument: InstrumentId,
+    /// The day.
+    pub trade_date: Date,
+    /// Shares bought that day.
+    pub bought: Quantity,
+    /// Shares sold that day.
+    pub sold: Quantity,
+    /// Bought and sold alike: intraday.
+    pub intraday: Quantity,
+    /// Returned to settled because a later purchase covered the sale.
+    pub returned_settled: Quantity,
+    /// Returned to T1 because a later purchase covered the sale.
+    pub returned_t1: Quantity,
+    /// Moved from bought today to T1.
+    pub to_t1: Quantity,
+    /// When those settle.
+    pub settlement_date: Date,
+    /// The part of the day's receivable that may be used before it settles, after netting.
+    pub usable: Money,
+}
+
+/// A settlement date was settled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settled {
+    /// The date.
+    pub settlement_date: Date,
+    /// Receivables that became cash.
+    pub received: Money,
+    /// Payables that were paid.
+    pub paid: Money,
+}
+
+/// One day's trades in one instrument on one exchange, until they are netted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Day {
+    /// Shares bought.
+    pub bought: Quantity,
+    /// What they cost.
+    pub bought_value: Money,
+    /// Shares sold.
+    pub sold: Quantity,
+    /// What they brought.
+    pub sold_value: Money,
+    /// Where the sold shares came from.
+    pub drawn: Shares,
+    /// The part of the receivable that may be used now.
+    pub usable: Money,
+    /// The account's last entry that traded on this day.
+    pub last_seq: u64,
+}
+
+/// A position as deciding must remember it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Position {
+    /// Shares now.
+    pub shares: Shares,
+    /// Shares blocked for pending sales.
+    pub blocked: Quantity,
+    /// T1 shares by settlement date.
+    pub t1: BTreeMap<Date, Quantity>,
+    /// Days not netted yet, by exchange and trade date.
+    pub days: BTreeMap<(Exchange, Date), Day>,
+}
+
+impl Position {
+    /// Nothing is left to remember.
+    pub fn is_empty(&self) -> bool {
+        self.shares == Shares::default() && self.blocked.is_zero() && self.t1.is_empty() && self.days.is_empty()
+    }
+}
+
+/// Nets a day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetDay {
+    /// Where.
+    pub exchange: Exchange,
+    /// What.
+    pub instrument: InstrumentId,
+    /// The day.
+    pub trade_date: Date,
+}
+
+/// Settles a date.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settle {
+    /// The date.
+    pub settlement_date: Date,
+}
