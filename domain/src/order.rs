@@ -180,6 +180,9 @@ pub struct Rejected {
     pub reason: Option<Box<str>>,
     /// Shares that will not trade.
     pub cancelled: Quantity,
+    /// Cash still blocked for a purchase afterwards: nothing, or what stood before a refused modification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Money>,
     /// Whether the report fitted the order's state.
     pub applied: bool,
 }
@@ -307,6 +310,9 @@ pub struct Filled {
     pub filled: Quantity,
     /// Still pending after this trade.
     pub pending: Quantity,
+    /// Cash still blocked for a purchase's pending part; absent for a sale, whose pending shares stay blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Money>,
 }
 
 /// A trade that fits no order.

@@ -94,8 +94,8 @@ pub struct DayNetted {
     pub to_t1: Quantity,
     /// When those settle.
     pub settlement_date: Date,
-    /// The part of the day's receivable that may be used before it settles, after netting.
-    pub usable: Money,
+    /// By how much netting changes the part of the day's receivable that may be used before it settles, signed.
+    pub usable_change: Money,
 }
 
 /// A settlement date was settled.

@@ -83,6 +83,8 @@ rejections! {
     UnknownFolio = "unknown_folio", retryable;
     /// Give exactly one of units, amount and all.
     RedeemOneOf = "redeem_one_of", final_;
+    /// A redemption's answer needs the amount paid out and the day it is paid.
+    PayoutRequired = "payout_required", final_;
     /// More units than are held and free.
     InsufficientUnits = "insufficient_units", retryable;
     /// More cash than is available.

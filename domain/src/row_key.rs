@@ -1,0 +1,89 @@
+//! Keys of imported rows, one rule for every importer, so that a second import changes nothing; knows no file format.
+//!
+//! A trade with an exchange's number is known by `{exchange}/{trade_date}/{trade_id}/{side}`. Any
+//! other row is known by its content and its ordinal among equal rows of the import, counted from 1:
+//! two equal rows in one file are two trades, the same file sent again is none. The content is the
+//! parsed row in one canonical text, so "10.0" and "10.00" are one price and one key.
+
+use crate::{
+    history::{ImportTrade, ImportUnits, Kind},
+    ids::{CommandId, Exchange, TradeId},
+    order::Side,
+    time::Date,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    fmt::{Display, Write},
+};
+
+/// The key of a trade that an exchange numbered; at most 62 characters.
+pub fn trade_key(exchange: Exchange, trade_date: Date, trade_id: &TradeId, side: Side) -> CommandId {
+    CommandId::new(&format!("{exchange}/{trade_date}/{trade_id}/{}", side.name())).expect("5 + 10 + 40 + 4 + 3 fit")
+}
+
+/// The key of any other row: SHA-256, in 64 hex digits, of `{ordinal}`, a line feed and the row.
+///
+/// `ordinal` counts equal rows of one import from 1.
+pub fn row_key(canonical_row: &str, ordinal: usize) -> CommandId {
+    let mut hash = Sha256::new();
+    hash.update(ordinal.to_string());
+    hash.update("\n");
+    hash.update(canonical_row);
+    let mut text = arrayvec::ArrayString::<64>::new();
+    for byte in hash.finalize() {
+        write!(text, "{byte:02x}").expect("32 bytes are 64 digits");
+    }
+    CommandId::new(&text).expect("hex digits are visible")
+}
+
+/// Gives each row of one import its key; holds one count for every different row seen, so its owner bounds the rows.
+#[derive(Debug, Default)]
+pub struct RowKeys {
+    seen: HashMap<String, usize>,
+}
+
+impl RowKeys {
+    /// The key of a trade.
+    pub fn trade(&mut self, row: &ImportTrade) -> CommandId {
+        let side = match row.kind {
+            Kind::Purchase => Some(Side::Buy),
+            Kind::Sale => Some(Side::Sell),
+            Kind::Bonus | Kind::Split => None,
+        };
+        match (row.exchange, &row.trade_id, side) {
+            (Some(exchange), Some(trade_id), Some(side)) => {
+                trade_key(exchange, row.executed_at.date(), trade_id, side)
+            }
+            _ => self.numbered(trade_row(row)),
+        }
+    }
+    /// The key of fund units.
+    pub fn units(&mut self, row: &ImportUnits) -> CommandId {
+        self.numbered(units_row(row))
+    }
+    fn numbered(&mut self, row: String) -> CommandId {
+        let ordinal = self.seen.get(&row).map_or(1, |seen| seen + 1);
+        let key = row_key(&row, ordinal);
+        self.seen.insert(row, ordinal);
+        key
+    }
+}
+
+/// The canonical text of a trade: `trade`, instrument, kind, quantity, price, exchange, trade id and instant, with `|` between and nothing for what is absent.
+pub fn trade_row(row: &ImportTrade) -> String {
+    let (kind, quantity, at) = (row.kind.name(), row.quantity, row.executed_at);
+    let (price, exchange, trade_id) = (text(&row.price), text(&row.exchange), text(&row.trade_id));
+    format!("trade|{}|{kind}|{quantity}|{price}|{exchange}|{trade_id}|{at}", row.instrument)
+}
+
+/// The canonical text of fund units: `units`, scheme, folio, kind, units, NAV, amount and instant, with `|` between and nothing for what is absent.
+pub fn units_row(row: &ImportUnits) -> String {
+    let (kind, units, at) = (row.kind.name(), row.units, row.executed_at);
+    let (nav, amount) = (text(&row.nav), text(&row.amount));
+    format!("units|{}|{}|{kind}|{units}|{nav}|{amount}|{at}", row.scheme, row.folio)
+}
+
+fn text(figure: &Option<impl Display>) -> String {
+    figure.as_ref().map_or_else(String::new, ToString::to_string)
+}
