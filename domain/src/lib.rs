@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod calendar;
+pub mod calendar_file;
 pub mod cash;
 pub mod command;
 pub mod event;
@@ -16,4 +17,5 @@ pub mod order;
 pub mod policy;
 pub mod position;
 pub mod rejection;
+pub mod row_key;
 pub mod time;

@@ -19,7 +19,7 @@ use std::{
 
 /// The key of a trade that an exchange numbered; at most 62 characters.
 pub fn trade_key(exchange: Exchange, trade_date: Date, trade_id: &TradeId, side: Side) -> CommandId {
-    CommandId::new(&format!("{exchange}/{trade_date}/{trade_id}/{}", side.name())).expect("5 + 10 + 40 + 4 + 3 fit")
+    CommandId::new(&format!("{exchange}/{trade_date}/{trade_id}/{}", side_name(side))).expect("5 + 10 + 40 + 4 + 3 fit")
 }
 
 /// The key of any other row: SHA-256, in 64 hex digits, of `{ordinal}`, a line feed and the row.
@@ -52,9 +52,7 @@ impl RowKeys {
             Kind::Bonus | Kind::Split => None,
         };
         match (row.exchange, &row.trade_id, side) {
-            (Some(exchange), Some(trade_id), Some(side)) => {
-                trade_key(exchange, row.executed_at.date(), trade_id, side)
-            }
+            (Some(exchange), Some(trade_id), Some(side)) => trade_key(exchange, row.executed_at.date(), trade_id, side),
             _ => self.numbered(trade_row(row)),
         }
     }
@@ -70,20 +68,37 @@ impl RowKeys {
     }
 }
 
-/// The canonical text of a trade: `trade`, instrument, kind, quantity, price, exchange, trade id and instant, with `|` between and nothing for what is absent.
+/// The canonical text of a trade: `trade|instrument|kind|quantity|price|exchange|instant|trade id`, nothing for what is absent.
 pub fn trade_row(row: &ImportTrade) -> String {
-    let (kind, quantity, at) = (row.kind.name(), row.quantity, row.executed_at);
+    let (kind, quantity, at) = (kind_name(row.kind), row.quantity, row.executed_at);
     let (price, exchange, trade_id) = (text(&row.price), text(&row.exchange), text(&row.trade_id));
-    format!("trade|{}|{kind}|{quantity}|{price}|{exchange}|{trade_id}|{at}", row.instrument)
+    // What may itself hold a '|' stands last, so that two different rows never share a text.
+    format!("trade|{}|{kind}|{quantity}|{price}|{exchange}|{at}|{trade_id}", row.instrument)
 }
 
-/// The canonical text of fund units: `units`, scheme, folio, kind, units, NAV, amount and instant, with `|` between and nothing for what is absent.
+/// The canonical text of fund units: `units|scheme|kind|units|NAV|amount|instant|folio`, nothing for what is absent.
 pub fn units_row(row: &ImportUnits) -> String {
-    let (kind, units, at) = (row.kind.name(), row.units, row.executed_at);
+    let (kind, units, at) = (kind_name(row.kind), row.units, row.executed_at);
     let (nav, amount) = (text(&row.nav), text(&row.amount));
-    format!("units|{}|{}|{kind}|{units}|{nav}|{amount}|{at}", row.scheme, row.folio)
+    format!("units|{}|{kind}|{units}|{nav}|{amount}|{at}|{}", row.scheme, row.folio)
 }
 
 fn text(figure: &Option<impl Display>) -> String {
     figure.as_ref().map_or_else(String::new, ToString::to_string)
+}
+
+const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "buy",
+        Side::Sell => "sell",
+    }
+}
+
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Purchase => "purchase",
+        Kind::Sale => "sale",
+        Kind::Bonus => "bonus",
+        Kind::Split => "split",
+    }
 }
