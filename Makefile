@@ -1,0 +1,28 @@
+# Each target does all of its own set-up on a fresh machine: see .ci/cargo and .ci/schemathesis.
+
+CARGO := .ci/cargo
+BENCHES := log orders replay query
+TEST_FLAGS ?= --workspace --no-fail-fast
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build and run the demo: a server with accounts, a venue and a moving market; ARGS="--seed 7" adds options
+	@$(CARGO) run --release --locked --package bahi -- demo $(ARGS)
+
+test: ## run every test, from single sums to the running binary; TEST_FLAGS="--package domain" narrows it
+	@.ci/schemathesis
+	@$(CARGO) build --locked --workspace --bins --tests
+	@$(CARGO) test --locked $(TEST_FLAGS)
+
+lint: ## check format, lints and docs
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+bench: ## measure everything that has a bar, in release; BENCHES="log" narrows it
+	@$(CARGO) build --release --locked --package bahi
+	@for name in $(BENCHES); do $(CARGO) run --quiet --release --locked --package bahi -- bench $$name || exit 1; done
