@@ -1,1 +1,26 @@
-//! commands
+//! How commands and facts become entries: the desk that callers ask, one writer a partition, the back office, a simulated venue.
+//!
+//! It decides nothing about business, which `domain` does, and knows no HTTP, no view and no store by name.
+//!
+//! ```text
+//! desk ──bounded queue──► writer ──decide, fold, encode──► flight ──append──► log
+//!   ▲                       │  (while one flight is under way the next is decided)   │
+//!   └──── outcome, once the entry is durable and live by the ledger rule ◄───────────┘
+//! ```
+
+pub mod clock;
+pub mod config;
+pub mod desk;
+pub mod outcome;
+mod running;
+pub mod submission;
+
+mod error;
+
+pub use clock::Clock;
+pub use config::Config;
+pub use desk::Desk;
+pub use error::Error;
+pub use outcome::{Answer, Answered, Outcome, OutcomeResult};
+pub use running::{Running, start};
+pub use submission::{By, FactSubmission, Submission};

@@ -1,0 +1,64 @@
+//! What the caller may set, and the limits that are not for setting, each with its reason.
+
+use crate::clock::Clock;
+use domain::{calendar::CalendarMode, policy::Policy};
+use std::{sync::Arc, time::Duration};
+
+/// Commands that wait for a partition's writer: a tenth of a second's work, so that waiting there never takes long.
+pub const QUEUE_COMMANDS: usize = 8_192;
+/// Entries of one flight: long enough to share a disk sync widely, short enough to answer early.
+pub const FLIGHT_ENTRIES: usize = 1_024;
+/// Bytes of one flight's values, far below what an append may hold.
+pub const FLIGHT_BYTES: usize = 4 << 20;
+/// How long a caller waits for its outcome before it is told to ask again.
+pub const WAIT_MS: u64 = 5_000;
+/// How long a command waits for the market facts that it names.
+pub const MARKET_WAIT_MS: u64 = 1_000;
+/// Commands per second and account.
+pub const ACCOUNT_COMMANDS_PER_SECOND: u32 = 1_000;
+
+/// How writers and desk work.
+#[derive(Clone)]
+pub struct Config {
+    /// Commands that may wait for one partition's writer; at least 1.
+    pub queue: usize,
+    /// Most entries of one flight, 1 to [`event_log::APPEND_RECORDS_MAX`].
+    pub batch: usize,
+    /// Most bytes of values in one flight; one entry is always taken.
+    pub batch_bytes: usize,
+    /// Which calendar decisions go by.
+    pub calendar: CalendarMode,
+    /// Dated rates.
+    pub policy: Arc<Policy>,
+    /// Whether an exchange and a registrar are simulated.
+    pub simulated_venue: bool,
+    /// Splits the simulated venue's fills by this seed; whole fills without one.
+    pub partial_fills_seed: Option<u64>,
+    /// How long a caller waits for its outcome.
+    pub wait: Duration,
+    /// How long a command waits for the market facts that it names.
+    pub market_wait: Duration,
+    /// Commands per second and account in the client's role; `None` for no limit.
+    pub account_commands_per_second: Option<u32>,
+    /// The only source of time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Config {
+    /// The shipped limits and policy, the exchange's calendar and no simulation.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            queue: QUEUE_COMMANDS,
+            batch: FLIGHT_ENTRIES,
+            batch_bytes: FLIGHT_BYTES,
+            calendar: CalendarMode::Exchange,
+            policy: Arc::new(Policy::default()),
+            simulated_venue: false,
+            partial_fills_seed: None,
+            wait: Duration::from_millis(WAIT_MS),
+            market_wait: Duration::from_millis(MARKET_WAIT_MS),
+            account_commands_per_second: Some(ACCOUNT_COMMANDS_PER_SECOND),
+            clock,
+        }
+    }
+}
