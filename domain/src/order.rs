@@ -304,6 +304,9 @@ pub struct Filled {
     /// Where a sale's shares came from; absent for a purchase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Shares>,
+    /// For a sale: the part of the value that new orders may use before it settles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable: Option<Money>,
     /// The day cash and shares settle.
     pub settlement_date: Date,
     /// Filled of the order so far, this trade included.

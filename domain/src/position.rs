@@ -123,6 +123,8 @@ pub struct Day {
     pub sold_value: Money,
     /// Where the sold shares came from.
     pub drawn: Shares,
+    /// The T1 lots sold from, by settlement date, in the order they were drawn.
+    pub t1_drawn: Vec<(Date, Quantity)>,
     /// The part of the receivable that may be used now.
     pub usable: Money,
     /// The account's last entry that traded on this day.

@@ -1,0 +1,114 @@
+//! What time makes due: a session's end, a day's netting, a settlement date.
+
+use super::{Book, Context, fills::Parts};
+use crate::{
+    calendar::{Calendar, REGULAR_CLOSE},
+    event::{Event, EventData},
+    ids::InstrumentId,
+    money::{Money, Quantity},
+    order::{Expire, Expired, Order, Product},
+    position::{Changed, DayNetted, NetDay, Reason, Settle, Settled, Shares},
+    rejection::{Refusal, Rejection},
+    time::Timestamp,
+};
+
+/// When an order's session ends; should its day turn out a holiday, at the regular close.
+pub(super) fn session_end(order: &Order, calendar: &Calendar, mode: crate::calendar::CalendarMode) -> Timestamp {
+    let session = order.instrument.exchange().and_then(|exchange| calendar.session(mode, exchange, order.session_date));
+    session.map_or_else(|| order.session_date.at(REGULAR_CLOSE), |session| session.closes_at())
+}
+
+pub(super) fn expire(book: &Book, expire: &Expire, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let order =
+        book.order(&expire.order_id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", expire.order_id))?;
+    if order.status.is_final() {
+        return Err(Rejection::OrderClosed.with("status", order.status.name()));
+    }
+    let end = session_end(order, &context.market.calendar, context.calendar);
+    if context.now < end {
+        return Err(Rejection::NotDue.with("due_at", end));
+    }
+    let expired = Expired { order_id: expire.order_id, cancelled: order.pending(), applied: true };
+    Ok(vec![Event { effective_at: end, data: EventData::OrderExpired(expired) }])
+}
+
+pub(super) fn net(book: &Book, net: &NetDay, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let due_at = net.trade_date.next().start();
+    let found = book
+        .positions
+        .get(&net.instrument)
+        .and_then(|position| Some((position, position.days.get(&(net.exchange, net.trade_date))?)));
+    let Some((position, day)) = found.filter(|_| context.now >= due_at) else {
+        return Err(Rejection::NotDue.with("due_at", due_at));
+    };
+    let none = Quantity::ZERO;
+    let settlement_days = context.policy.settlement_days(net.trade_date);
+    let settlement_date =
+        context.market.calendar.settlement_date(context.calendar, net.exchange, net.trade_date, settlement_days);
+    // Bought and still there; what of it covers an earlier sale of T1 or settled shares gives those back, T1 first:
+    // delivery is met from settled shares, as it must be.
+    let left = (day.bought - day.drawn.bought_today).max(none);
+    let returned_t1 = left.min(day.drawn.t1.max(none));
+    let returned_settled = (left - returned_t1).min(day.drawn.settled.max(none));
+    let to_t1 = left - returned_t1 - returned_settled;
+    let intraday = day.bought.min(day.sold);
+    let usable_change = if day.sold.is_zero() || !book.cash.due.contains_key(&settlement_date) {
+        Money::ZERO
+    } else {
+        let parts = Parts {
+            settled: (day.drawn.settled - returned_settled).shares(),
+            t1: (day.drawn.t1 - returned_t1).shares(),
+            intraday: intraday.shares(),
+            total: day.sold.shares(),
+        };
+        let usable =
+            parts.usable(day.sold_value, day.bought_value, day.bought.shares(), context.policy, net.trade_date);
+        // A purchase that covers a sale can only take away: nothing becomes usable by netting.
+        (usable.unwrap_or_default() - day.usable).min(Money::ZERO)
+    };
+    let moved = Shares { bought_today: -left, t1: returned_t1 + to_t1, settled: returned_settled };
+    let netted = DayNetted {
+        exchange: net.exchange,
+        instrument: net.instrument,
+        trade_date: net.trade_date,
+        bought: day.bought,
+        sold: day.sold,
+        intraday,
+        returned_settled,
+        returned_t1,
+        to_t1,
+        settlement_date,
+        usable_change,
+    };
+    let changed = change(net.instrument, Reason::DayNetted, moved, position.shares);
+    Ok([EventData::DayNetted(netted), changed].map(|data| Event { effective_at: due_at, data }).into())
+}
+
+pub(super) fn settle(book: &Book, settle: &Settle, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let date = settle.settlement_date;
+    let due_at = Calendar::settles_at(date);
+    if context.now < due_at || !book.settlements.contains_key(&date) {
+        return Err(Rejection::NotDue.with("due_at", due_at));
+    }
+    let due = book.cash.due.get(&date).copied().unwrap_or_default();
+    let settled = Settled { settlement_date: date, received: due.receivable, paid: due.payable };
+    let mut events = vec![EventData::Settled(settled)];
+    for (instrument, position) in &book.positions {
+        if let Some(quantity) = position.t1.get(&date) {
+            let moved = Shares { bought_today: Quantity::ZERO, t1: -*quantity, settled: *quantity };
+            events.push(change(*instrument, Reason::Settled, moved, position.shares));
+        }
+    }
+    // Cash and shares of a date that is long past settled then, whenever it was recorded.
+    Ok(events.into_iter().map(|data| Event { effective_at: due_at, data }).collect())
+}
+
+fn change(instrument: InstrumentId, reason: Reason, moved: Shares, before: Shares) -> EventData {
+    EventData::PositionChanged(Changed {
+        instrument,
+        product: Product::Cnc,
+        reason,
+        moved,
+        position: before.plus(moved),
+    })
+}

@@ -1,0 +1,64 @@
+//! Work that time has made due, named with ids that make doing it twice harmless.
+
+use super::{Book, Context, days::session_end};
+use crate::{
+    calendar::{Calendar, CalendarMode},
+    command::Command,
+    fund::Send,
+    ids::{CommandId, FundOrderId, OrderId},
+    market::Market,
+    order::Expire,
+    position::{NetDay, Settle},
+    time::Timestamp,
+};
+
+/// What is due now, at most `limit`: netting before settling, as a late trade needs both.
+///
+/// An id ends with the `seq` of the entry that made the work due, so a later entry makes new work.
+pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, Command)> {
+    let account = book.account;
+    let named = |text: String| CommandId::new(&text).expect("an id of known parts is short and visible");
+    let sends = book.to_send.iter().map(|seq| {
+        let fund_order_id = FundOrderId { account, seq: *seq };
+        (named(format!("send/{fund_order_id}")), Command::SendFundOrder(Send { fund_order_id }))
+    });
+    let today = context.now.date();
+    let expiries = book
+        .sessions
+        .iter()
+        .take_while(|(date, _)| *date <= today)
+        .filter(|(_, seq)| {
+            book.orders
+                .get(seq)
+                .is_some_and(|order| context.now >= session_end(order, &context.market.calendar, context.calendar))
+        })
+        .map(|(_, seq)| {
+            let order_id = OrderId { account, seq: *seq };
+            (named(format!("expire/{order_id}")), Command::ExpireOrder(Expire { order_id }))
+        });
+    let nettings = book.nettings.iter().take_while(|(date, ..)| context.now >= date.next().start()).map(
+        |(trade_date, instrument, exchange)| {
+            let day = book.positions.get(instrument).and_then(|position| position.days.get(&(*exchange, *trade_date)));
+            let seq = day.map_or(0, |day| day.last_seq);
+            let net = NetDay { exchange: *exchange, instrument: *instrument, trade_date: *trade_date };
+            (named(format!("net-day/{trade_date}/{instrument}/{seq}")), Command::NetDay(net))
+        },
+    );
+    let settlements =
+        book.settlements.iter().take_while(|(date, _)| context.now >= Calendar::settles_at(**date)).map(
+            |(date, seq)| (named(format!("settle/{date}/{seq}")), Command::Settle(Settle { settlement_date: *date })),
+        );
+    sends.chain(expiries).chain(nettings).chain(settlements).take(limit).collect()
+}
+
+/// When `due` will next have something.
+pub fn next_due(book: &Book, market: &Market, calendar: CalendarMode) -> Option<Timestamp> {
+    if !book.to_send.is_empty() {
+        return Some(Timestamp::from_micros(0));
+    }
+    let session = book.sessions.first().and_then(|(_, seq)| book.orders.get(seq));
+    let session = session.map(|order| session_end(order, &market.calendar, calendar));
+    let netting = book.nettings.first().map(|(date, ..)| date.next().start());
+    let settlement = book.settlements.first_key_value().map(|(date, _)| Calendar::settles_at(*date));
+    [session, netting, settlement].into_iter().flatten().min()
+}

@@ -1,0 +1,228 @@
+//! Fund orders: requests, sending, and the registrar's answers, which are recorded as reported.
+
+use super::{Book, Context, cover, now, positive};
+use crate::{
+    cash::{Posted, Reason},
+    event::{Event, EventData},
+    fund::{
+        Allotment, Allotted, Answer, Asked, FolioChanged, FundOrder, Holding, Mismatch, Purchase, PurchaseRequested,
+        Redeem, Redeemed, Redemption, RedemptionRequested, Rejected, ReportAllotment, Send, Sent, Status,
+    },
+    ids::{Folio, FundOrderId, SchemeCode},
+    market::SchemeState,
+    money::{Money, Nav, Rounding, Units},
+    rejection::{Refusal, Rejection},
+    time::{Date, TimeOfDay},
+};
+
+/// Registrars round units to three decimals, each its own way: a difference up to this is none.
+const UNITS_TOLERANCE: Units = Units::from_smallest(10);
+
+pub(super) fn purchase(book: &Book, purchase: &Purchase, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    positive(purchase.amount)?;
+    scheme(purchase.scheme, context)?;
+    if let Some(folio) = purchase.folio {
+        held(book, purchase.scheme, folio)?;
+    }
+    cover(book, purchase.amount)?;
+    let fund_order_id = FundOrderId { account: book.account, seq: book.seq + 1 };
+    let requested =
+        PurchaseRequested { fund_order_id, scheme: purchase.scheme, folio: purchase.folio, amount: purchase.amount };
+    Ok(vec![now(context, EventData::FundPurchaseRequested(requested))])
+}
+
+pub(super) fn redemption(book: &Book, asked: &Redemption, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let redeem = match (asked.units, asked.amount, asked.all) {
+        (Some(units), None, None) if units.is_positive() => Redeem::Units(units),
+        (Some(units), None, None) => return Err(Rejection::AmountNotPositive.with("units", units)),
+        (None, Some(amount), None) => {
+            positive(amount)?;
+            Redeem::Amount(amount)
+        }
+        (None, None, Some(true)) => Redeem::All(true),
+        _ => return Err(Rejection::RedeemOneOf.into()),
+    };
+    let state = scheme(asked.scheme, context)?;
+    let holding = held(book, asked.scheme, asked.folio)?;
+    let free = holding.units - holding.blocked;
+    let short = |needed: Units| {
+        Rejection::InsufficientUnits.with("needed", needed).with("held", holding.units).with("blocked", holding.blocked)
+    };
+    let blocked = match redeem {
+        Redeem::Units(units) if units > free => return Err(short(units)),
+        Redeem::Units(units) => units,
+        Redeem::All(_) if !free.is_positive() => return Err(short(Units::ZERO)),
+        Redeem::All(_) => free,
+        Redeem::Amount(amount) => {
+            let (_, nav) =
+                state.navs.last_key_value().ok_or_else(|| Rejection::NoPrice.with("scheme", asked.scheme))?;
+            let too_large = || Rejection::AmountTooLarge.with("amount", amount);
+            let needed = amount.units_at(*nav, Rounding::Up).ok_or_else(too_large)?;
+            if needed > free {
+                return Err(short(needed));
+            }
+            let margin =
+                context.policy.redemption_margin(context.now.date()).of(amount, Rounding::Up).ok_or_else(too_large)?;
+            let with_margin = amount
+                .checked_add(margin)
+                .and_then(|amount| amount.units_at(*nav, Rounding::Up))
+                .ok_or_else(too_large)?;
+            with_margin.min(free)
+        }
+    };
+    let fund_order_id = FundOrderId { account: book.account, seq: book.seq + 1 };
+    let requested = RedemptionRequested { fund_order_id, scheme: asked.scheme, folio: asked.folio, redeem, blocked };
+    Ok(vec![now(context, EventData::FundRedemptionRequested(requested))])
+}
+
+pub(super) fn send(book: &Book, send: &Send, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let order = order(book, &send.fund_order_id)
+        .ok_or_else(|| Rejection::UnknownFundOrder.with("fund_order_id", send.fund_order_id))?;
+    if order.status != Status::Requested {
+        return Err(Rejection::NotDue.with("status", order.status.name()));
+    }
+    Ok(sent(order, send.fund_order_id).into_iter().map(|data| now(context, data)).collect())
+}
+
+/// The registrar's answer is always recorded; one that fits no order or state has no effect.
+pub(super) fn report(book: &Book, report: &ReportAllotment, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let id = report.fund_order_id;
+    let waiting = order(book, &id).filter(|order| !order.status.is_final());
+    match &report.answer {
+        Answer::Rejected(reason) => {
+            Ok(reject(waiting, id, reason).into_iter().map(|data| now(context, data)).collect())
+        }
+        Answer::Allotted(allotment) => {
+            let data = match waiting {
+                Some(FundOrder { asked: Asked::Redemption { .. }, .. }) => {
+                    redeemed(book, waiting, id, allotment, context)?
+                }
+                _ => allotted(book, waiting, id, allotment, context),
+            };
+            // Units exist from the day of the NAV; its publication ends that day.
+            let effective_at = allotment.nav_date.at(TimeOfDay::END_OF_DAY).min(context.now);
+            Ok(data.into_iter().map(|data| Event { effective_at, data }).collect())
+        }
+    }
+}
+
+fn reject(waiting: Option<&FundOrder>, id: FundOrderId, reason: &str) -> Vec<EventData> {
+    let rejected = Rejected { fund_order_id: id, reason: reason.into(), applied: waiting.is_some() };
+    let mut events = vec![EventData::FundOrderRejected(rejected)];
+    if let Some(FundOrder { asked: Asked::Purchase { amount, .. }, status: Status::Sent, .. }) = waiting {
+        events.push(EventData::CashPosted(posted(*amount, Reason::FundRefund, id, None)));
+    }
+    events
+}
+
+fn allotted(
+    book: &Book,
+    waiting: Option<&FundOrder>,
+    id: FundOrderId,
+    allotment: &Allotment,
+    context: &Context<'_>,
+) -> Vec<EventData> {
+    let record = |scheme, amount, mismatch, applied| {
+        EventData::FundUnitsAllotted(Allotted {
+            fund_order_id: id,
+            scheme,
+            folio: allotment.folio,
+            nav_date: allotment.nav_date,
+            nav: allotment.nav,
+            units: allotment.units,
+            amount,
+            stamp_duty: allotment.stamp_duty,
+            mismatch,
+            applied,
+        })
+    };
+    let Some(order @ FundOrder { asked: Asked::Purchase { amount, .. }, scheme, .. }) = waiting else {
+        return vec![record(None, None, Vec::new(), false)];
+    };
+    let mut mismatch = Vec::new();
+    let invested = *amount - allotment.stamp_duty.unwrap_or_default();
+    let expected = invested.units_at(allotment.nav, Rounding::HalfEven);
+    if expected.is_none_or(|expected| (allotment.units - expected).abs() > UNITS_TOLERANCE) {
+        mismatch.push(Mismatch::Units);
+    }
+    check_nav(*scheme, allotment.nav_date, allotment.nav, context, &mut mismatch);
+    let mut events = if order.status == Status::Requested { sent(order, id) } else { Vec::new() };
+    events.push(record(Some(*scheme), Some(*amount), mismatch, true));
+    events.push(folio_changed(book, *scheme, allotment.folio, allotment.units));
+    events
+}
+
+fn redeemed(
+    book: &Book,
+    waiting: Option<&FundOrder>,
+    id: FundOrderId,
+    allotment: &Allotment,
+    context: &Context<'_>,
+) -> Result<Vec<EventData>, Refusal> {
+    let Some(order @ FundOrder { asked: Asked::Redemption { folio, .. }, scheme, .. }) = waiting else {
+        unreachable!("asked for a redemption that waits")
+    };
+    let (Some(amount), Some(pays_on)) = (allotment.amount, allotment.pays_on) else {
+        return Err(Rejection::PayoutRequired.with("fund_order_id", id));
+    };
+    let mut mismatch = Vec::new();
+    check_nav(*scheme, allotment.nav_date, allotment.nav, context, &mut mismatch);
+    if book.folios.get(&(*scheme, *folio)).is_none_or(|holding| allotment.units > holding.units) {
+        mismatch.push(Mismatch::BeyondHolding);
+    }
+    let mut events = if order.status == Status::Requested { sent(order, id) } else { Vec::new() };
+    events.push(EventData::FundUnitsRedeemed(Redeemed {
+        fund_order_id: id,
+        scheme: *scheme,
+        folio: *folio,
+        nav_date: allotment.nav_date,
+        nav: allotment.nav,
+        units: allotment.units,
+        amount,
+        pays_on,
+        mismatch,
+        applied: true,
+    }));
+    events.push(folio_changed(book, *scheme, *folio, -allotment.units));
+    events.push(EventData::CashPosted(posted(amount, Reason::FundRedemption, id, Some(pays_on))));
+    Ok(events)
+}
+
+fn sent(order: &FundOrder, id: FundOrderId) -> Vec<EventData> {
+    let mut events = vec![EventData::FundOrderSent(Sent { fund_order_id: id })];
+    if let Asked::Purchase { amount, .. } = order.asked {
+        events.push(EventData::CashPosted(posted(-amount, Reason::FundPurchase, id, None)));
+    }
+    events
+}
+
+fn posted(amount: Money, reason: Reason, id: FundOrderId, settlement_date: Option<Date>) -> Posted {
+    // A redemption's money may be used once it is there, not before.
+    let usable = settlement_date.map(|_| Money::ZERO);
+    Posted { amount, reason, reference: id.text().as_str().into(), settlement_date, usable }
+}
+
+fn folio_changed(book: &Book, scheme: SchemeCode, folio: Folio, moved: Units) -> EventData {
+    let before = book.folios.get(&(scheme, folio)).map_or(Units::ZERO, |holding| holding.units);
+    EventData::FolioChanged(FolioChanged { scheme, folio, moved, units: before + moved })
+}
+
+fn check_nav(code: SchemeCode, date: Date, nav: Nav, context: &Context<'_>, mismatch: &mut Vec<Mismatch>) {
+    let published = context.market.schemes.get(&code).and_then(|state| state.navs.get(&date));
+    if published.is_some_and(|published| *published != nav) {
+        mismatch.push(Mismatch::Nav);
+    }
+}
+
+fn order<'a>(book: &'a Book, id: &FundOrderId) -> Option<&'a FundOrder> {
+    if id.account == book.account { book.fund_orders.get(&id.seq) } else { None }
+}
+
+fn scheme<'a>(code: SchemeCode, context: &Context<'a>) -> Result<&'a SchemeState, Refusal> {
+    let known = context.market.schemes.get(&code).filter(|state| state.scheme.is_some());
+    known.ok_or_else(|| Rejection::UnknownScheme.with("scheme", code))
+}
+
+fn held(book: &Book, scheme: SchemeCode, folio: Folio) -> Result<&Holding, Refusal> {
+    book.folios.get(&(scheme, folio)).ok_or_else(|| Rejection::UnknownFolio.with("folio", folio).with("scheme", scheme))
+}
