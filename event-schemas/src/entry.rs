@@ -1,0 +1,199 @@
+//! An account's entry: the answer to one command, holding its events; its bytes are what proofs are about.
+//!
+//! Decoding is closed: an unknown field, a missing one or another version is an error that names it.
+
+use crate::{borrowed, command::CommandEnvelope, error::DecodeError, event, write};
+use domain::{calendar::CalendarMode, event::Event, ids::AccountId, time::Timestamp};
+use serde::{Deserialize, Deserializer, de::Error};
+use std::borrow::Cow;
+
+pub use crate::{
+    claim::{Claim, decode_claim, encode_claim},
+    command::{By, command_body, fact_body},
+    event::{kinds, market_kinds},
+    hashes::{content_hash, key_hash},
+    market_entry::{MarketEntry, decode_market_entry, encode_market_entry},
+};
+
+/// `ce_type` of an account's entry.
+pub const ENTRY_TYPE: &str = "bahi.entry.v1";
+/// Version of the entry's own shape.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// How a command was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its events happened; a fact known already may have none.
+    Accepted,
+    /// One event says why not.
+    Refused,
+    /// Answered before; `first` names that entry, and there are no events.
+    Repeat,
+}
+
+impl Outcome {
+    /// The stored name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Repeat => "repeat",
+        }
+    }
+}
+
+/// Under what the command was decided: the same again gives the same events.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryContext<'a> {
+    /// Market records folded, by partition: the next offset of each.
+    pub market: Vec<u64>,
+    /// Which calendar.
+    pub calendar: CalendarMode,
+    /// Version of the policy file.
+    #[serde(borrow, deserialize_with = "borrowed::text")]
+    pub policy: Cow<'a, str>,
+    /// Version of `decide`.
+    pub rules: u32,
+}
+
+impl EntryContext<'_> {
+    /// The same, independent of the bytes it was read from.
+    pub fn into_owned(self) -> EntryContext<'static> {
+        EntryContext { policy: borrowed::owned(self.policy), ..self }
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        write::raw(out, "{\"market\":[");
+        for (at, next) in self.market.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write::number(out, *next);
+        }
+        write::raw(out, "],\"calendar\":\"");
+        write::raw(out, self.calendar.name());
+        write::raw(out, "\",\"policy\":");
+        write::text(out, &self.policy);
+        write::raw(out, ",\"rules\":");
+        write::number(out, self.rules);
+        out.push(b'}');
+    }
+}
+
+/// An account's entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry<'a> {
+    /// Whose.
+    pub account: AccountId,
+    /// Counts the account's entries from 1 without a gap.
+    pub seq: u64,
+    /// Offset of the command it answers; embedded, counts the partition's commands from 0.
+    pub source: i64,
+    /// The time `decide` was given; never decreases within a partition.
+    pub recorded_at: Timestamp,
+    /// What was asked.
+    pub command: CommandEnvelope<'a>,
+    /// Under what it was decided.
+    pub context: EntryContext<'a>,
+    /// How it was answered.
+    pub outcome: Outcome,
+    /// For a repeat: the `seq` of the entry that answered first.
+    pub first: Option<u64>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+impl Entry<'_> {
+    /// `ce_id` of its record: `{account}/{seq}`.
+    pub fn ce_id(&self) -> String {
+        format!("{}/{}", self.account, self.seq)
+    }
+    /// The same, independent of the bytes it was read from.
+    pub fn into_owned(self) -> Entry<'static> {
+        Entry { command: self.command.into_owned(), context: self.context.into_owned(), ..self }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire<'a> {
+    #[serde(rename = "v", deserialize_with = "version_1")]
+    _v: (),
+    account: AccountId,
+    seq: u64,
+    source: i64,
+    recorded_at: Timestamp,
+    #[serde(borrow)]
+    command: CommandEnvelope<'a>,
+    #[serde(borrow)]
+    context: EntryContext<'a>,
+    outcome: Outcome,
+    #[serde(default)]
+    first: Option<u64>,
+    #[serde(deserialize_with = "event::list")]
+    events: Vec<Event>,
+}
+
+/// Reads an account's entry; texts and the command's body stay borrowed.
+///
+/// # Errors
+/// Names the field, type or version that this release does not read, and where.
+pub fn decode_entry(bytes: &[u8]) -> Result<Entry<'_>, DecodeError> {
+    let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(DecodeError::malformed("an entry"))?;
+    let Wire { _v, account, seq, source, recorded_at, command, context, outcome, first, events } = wire;
+    Ok(Entry { account, seq, source, recorded_at, command, context, outcome, first, events })
+}
+
+/// Appends an entry in its canonical form, without a line feed.
+pub fn encode_entry(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    let Entry { account, seq, source, recorded_at, command, context, outcome, first, events } = entry;
+    write::raw(out, "{\"v\":1,\"account\":\"");
+    write::raw(out, account.as_str());
+    out.push(b'"');
+    let head = Head { seq: *seq, source: *source, recorded_at: *recorded_at, outcome: *outcome, first: *first };
+    head.write(command, context, out);
+    event::encode_all(events, out);
+    out.push(b'}');
+}
+
+/// What entries of accounts and of the market have in common.
+pub(crate) struct Head {
+    pub seq: u64,
+    pub source: i64,
+    pub recorded_at: Timestamp,
+    pub outcome: Outcome,
+    pub first: Option<u64>,
+}
+
+impl Head {
+    /// Writes everything between the key and the events.
+    pub(crate) fn write(&self, command: &CommandEnvelope<'_>, context: &EntryContext<'_>, out: &mut Vec<u8>) {
+        write::raw(out, ",\"seq\":");
+        write::number(out, self.seq);
+        write::raw(out, ",\"source\":");
+        write::number(out, self.source);
+        write::raw(out, ",\"recorded_at\":");
+        write::instant(out, self.recorded_at);
+        write::raw(out, ",\"command\":");
+        command.write(out);
+        write::raw(out, ",\"context\":");
+        context.write(out);
+        write::raw(out, ",\"outcome\":\"");
+        write::raw(out, self.outcome.name());
+        out.push(b'"');
+        if let Some(first) = self.first {
+            write::raw(out, ",\"first\":");
+            write::number(out, first);
+        }
+        write::raw(out, ",\"events\":");
+    }
+}
+
+/// The only version of an envelope's own shape.
+pub(crate) fn version_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    match u32::deserialize(deserializer)? {
+        ENTRY_VERSION => Ok(()),
+        other => Err(D::Error::custom(format_args!("version {other}, but this release reads version {ENTRY_VERSION}"))),
+    }
+}
