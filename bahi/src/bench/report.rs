@@ -1,0 +1,112 @@
+//! What a bench prints: one JSON line or a table, with the conditions under which it was measured.
+#![expect(clippy::float_arithmetic, reason = "rates, latencies and load are measurements, not amounts")]
+
+use crate::{error::Error, out};
+use serde::Serialize;
+
+/// One figure.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measure {
+    /// What was measured.
+    pub name: String,
+    /// Things a second.
+    #[serde(serialize_with = "rounded")]
+    pub per_second: f64,
+    /// The median latency.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rounded_some")]
+    pub p50_ms: Option<f64>,
+    /// The latency that one in a hundred exceeds.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rounded_some")]
+    pub p99_ms: Option<f64>,
+}
+
+/// All of one bench.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Its name.
+    pub bench: &'static str,
+    /// Its figures.
+    pub results: Vec<Measure>,
+    /// The median time of one small `fdatasync` in the folder, before the bench.
+    #[serde(serialize_with = "rounded")]
+    pub fdatasync_ms: f64,
+    /// The load average of the last minute, before the bench.
+    #[serde(serialize_with = "rounded")]
+    pub load: f64,
+    /// Bytes on disk for each entry, indexes and all.
+    pub bytes_per_entry: u64,
+    /// `clean`: a bench whose ledger does not verify fails.
+    pub verify: &'static str,
+}
+
+impl Report {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// When the reader is gone.
+    pub fn print(&self, json: bool) -> Result<(), Error> {
+        if json {
+            return out::say(&serde_json::to_string(self).expect("numbers and names serialize"));
+        }
+        let ms = |figure: Option<f64>| figure.map_or_else(String::new, |ms| format!("{ms:.2}"));
+        let row = |measure: &Measure| {
+            let Measure { name, per_second, p50_ms, p99_ms } = measure;
+            vec![name.clone(), grouped(*per_second), ms(*p50_ms), ms(*p99_ms)]
+        };
+        let rows: Vec<Vec<String>> = self.results.iter().map(row).collect();
+        out::table(&[self.bench, "per second", "p50 ms", "p99 ms"], &rows)?;
+        out::say(&format!(
+            "fdatasync {:.2} ms, load average {:.2} before, {} bytes per entry, verify {}",
+            self.fdatasync_ms, self.load, self.bytes_per_entry, self.verify
+        ))
+    }
+}
+
+/// `12345.6` as `12,346`.
+fn grouped(figure: f64) -> String {
+    let digits = format!("{:.0}", figure.max(0.0));
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn hundredths(figure: f64) -> f64 {
+    (figure * 100.0).round() / 100.0
+}
+
+fn rounded<S: serde::Serializer>(figure: &f64, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_f64(hundredths(*figure))
+}
+
+fn rounded_some<S: serde::Serializer>(figure: &Option<f64>, out: S) -> Result<S::Ok, S::Error> {
+    figure.map(hundredths).serialize(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_has_the_names_that_the_contract_gives() {
+        let measure = |name: &str, p50_ms| Measure { name: name.to_owned(), per_second: 12_345.678, p50_ms, p99_ms: p50_ms };
+        let report = Report {
+            bench: "orders",
+            results: vec![measure("single_zipf", Some(1.234)), measure("bare", None)],
+            fdatasync_ms: 0.5,
+            load: 0.25,
+            bytes_per_entry: 812,
+            verify: "clean",
+        };
+        assert_eq!(
+            serde_json::to_string(&report).expect("it serializes"),
+            r#"{"bench":"orders","results":[{"name":"single_zipf","per_second":12345.68,"p50_ms":1.23,"p99_ms":1.23},{"name":"bare","per_second":12345.68}],"fdatasync_ms":0.5,"load":0.25,"bytes_per_entry":812,"verify":"clean"}"#
+        );
+        assert_eq!(grouped(12_345.6), "12,346");
+        assert_eq!(grouped(999.0), "999");
+    }
+}

@@ -1,0 +1,330 @@
+//! What `serve` can be told, as one documented struct; opens nothing and starts nothing.
+//!
+//! Flags win over the environment, which wins over the TOML file that `--config` or `BAHI_CONFIG`
+//! names, which wins over the defaults. The table below is the only list of settings: the struct,
+//! the flags with their help, the variables and what `check-config` prints are made from it.
+
+use crate::{
+    error::Error,
+    settings::{Found, Given, Setting},
+};
+use domain::{calendar::CalendarMode, policy::Policy};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+/// Most partitions a folder may be made with: each has a writer task and a follower of its own.
+const PARTITIONS_MAX: u32 = 256;
+/// Longest queue of commands that wait for their writer; beyond it memory, not patience, runs out.
+const QUEUE_COMMANDS_MAX: usize = 1_000_000;
+/// Longest wait for an outcome; a proxy in front gives up after a minute.
+const WAIT_MS_MAX: u64 = 60_000;
+/// Longest drain; a supervisor kills after 90 seconds.
+const DRAIN_MS_MAX: u64 = 90_000;
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:literal, $variable:literal, $value_name:literal, $parse:expr $(, $mark:ident)?;)*) => {
+        /// Everything `serve` runs by.
+        #[derive(Debug, Clone)]
+        pub struct Config { $($(#[doc = $doc])* pub $name: $type,)* }
+
+        /// The settings as flags; what is not given is looked for elsewhere.
+        #[derive(Debug, Default, clap::Args)]
+        pub struct Flags {
+            $($(#[doc = $doc])* #[arg(long, value_name = $value_name, hide = settings!(@hidden $($mark)?))] pub $name: Option<String>,)*
+            /// The TOML file of settings, one `name = value` a line [environment: BAHI_CONFIG]
+            #[arg(long, value_name = "FILE")]
+            pub config: Option<PathBuf>,
+        }
+
+        impl Flags {
+            fn texts(self) -> (BTreeMap<&'static str, String>, Option<PathBuf>) {
+                let mut texts = BTreeMap::new();
+                $(if let Some(text) = self.$name { texts.insert(stringify!($name), text); })*
+                (texts, self.config)
+            }
+        }
+
+        /// Every setting.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            name: stringify!($name),
+            variable: $variable,
+            default: $default,
+            doc: concat!($($doc),*),
+            secret: settings!(@secret $($mark)?),
+            hidden: settings!(@hidden $($mark)?),
+        },)*];
+
+        impl Config {
+            /// Understands the texts; says of each that does not read what it should be.
+            pub fn parse(found: &[Found]) -> Result<Config, Vec<String>> {
+                let mut problems = Vec::new();
+                $(let $name = understood::<$type>(found, stringify!($name), $parse, &mut problems);)*
+                match ($($name,)*) {
+                    ($(Some($name),)*) if problems.is_empty() => Ok(Config { $($name,)* }),
+                    _ => Err(problems),
+                }
+            }
+        }
+    };
+    (@secret secret) => { true };
+    (@secret $($other:ident)?) => { false };
+    (@hidden hidden) => { true };
+    (@hidden $($other:ident)?) => { false };
+}
+
+settings! {
+    /// The folder that holds the ledger; made at first start
+    data: PathBuf = "", "BAHI_DATA_DIR", "DIR", folder;
+    /// Where to listen, ADDRESS:PORT; port 0 takes a free one
+    listen: SocketAddr = "127.0.0.1:8080", "BAHI_LISTEN", "ADDR", address;
+    /// Who answers orders: `none` (a venue reports over HTTP) or `simulated` (exchange and registrar in this process)
+    venue: Venue = "none", "BAHI_VENUE", "WHO", venue;
+    /// Which calendar sessions and settlement follow: `exchange` or `always-open`
+    calendar: CalendarMode = "exchange", "BAHI_CALENDAR", "WHICH", calendar;
+    /// Partitions of a new ledger, fixed for ever once it is made; unset: 1, or as it was made
+    partitions: Option<u32> = "", "BAHI_PARTITIONS", "N", partitions;
+    /// A policy file of dated rates in place of the one that ships
+    policy: Arc<Policy> = "", "BAHI_POLICY", "FILE", policy;
+    /// Requests per second and account before 429; 0 for no limit
+    requests_per_second: u32 = "1000", "BAHI_REQUESTS_PER_SECOND", "N", |text| whole(text, 0, u64::from(u32::MAX)).map(narrow_u32);
+    /// Commands that may wait for their writer before 503
+    queue: usize = "16384", "BAHI_QUEUE", "N", |text| whole(text, 1, QUEUE_COMMANDS_MAX as u64).map(narrow_usize);
+    /// How long a write waits for its outcome before 202, and a read for a position, in milliseconds
+    wait_ms: Duration = "5000", "BAHI_WAIT_MS", "MS", |text| whole(text, 1, WAIT_MS_MAX).map(Duration::from_millis);
+    /// How long requests under way may take after SIGTERM, in milliseconds
+    drain_ms: Duration = "10000", "BAHI_DRAIN_MS", "MS", |text| whole(text, 0, DRAIN_MS_MAX).map(Duration::from_millis);
+    /// How to log to standard error: `pretty` or `json`
+    log_format: LogFormat = "pretty", "BAHI_LOG_FORMAT", "FORM", log_format;
+    /// What to log, as `info` or `warn,commands=debug`
+    log: String = "info", "BAHI_LOG", "FILTER", |text| Ok(text.to_owned());
+    /// The key that signs tokens, PKCS#8 PEM (Ed25519); unset: token.key in the data folder, made at first start
+    token_key: Option<String> = "", "BAHI_TOKEN_KEY", "PEM", |text| Ok((!text.is_empty()).then(|| text.to_owned())), secret;
+    /// A size past which the log says it is full, for tests of a full disk
+    log_max_bytes: Option<u64> = "", "BAHI_LOG_MAX_BYTES", "BYTES", optional_bytes, hidden;
+}
+
+/// Who answers orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Venue {
+    /// Somebody else, over HTTP.
+    None,
+    /// This process.
+    Simulated,
+}
+
+/// How lines of the log of operation look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// All settings with their sources, and either the config or what is wrong with it.
+pub struct Resolved {
+    /// Each setting, its text and its source.
+    pub found: Vec<Found>,
+    /// What runs, or every problem there is.
+    pub config: Result<Config, Vec<String>>,
+    /// What nobody knows: variables and names that are not settings.
+    pub unknown: Vec<String>,
+}
+
+/// Looks everywhere for every setting.
+///
+/// # Errors
+/// When the TOML file cannot be read.
+pub fn resolve(flags: Flags) -> Result<Resolved, Error> {
+    let (texts, file) = flags.texts();
+    let given = Given::new(texts, file).map_err(|problem| Error::Config(vec![problem]))?;
+    let (found, unknown) = given.find(SETTINGS);
+    let config = Config::parse(&found);
+    Ok(Resolved { found, config, unknown })
+}
+
+/// The config to run by.
+///
+/// # Errors
+/// Every problem at once; what is not a setting is one only in the file, where nobody else has a say.
+pub fn load(flags: Flags) -> Result<Config, Error> {
+    let resolved = resolve(flags)?;
+    let mut problems = resolved.config.as_ref().err().cloned().unwrap_or_default();
+    problems.extend(resolved.unknown.into_iter().filter(|problem| !problem.starts_with("environment ")));
+    match resolved.config {
+        Ok(config) if problems.is_empty() => Ok(config),
+        _ => Err(Error::Config(problems)),
+    }
+}
+
+fn understood<T>(
+    found: &[Found],
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    let found = found.iter().find(|found| found.setting.name == name)?;
+    match parse(&found.text) {
+        Ok(value) => Some(value),
+        Err(rule) if found.setting.secret => {
+            problems.push(format!("{name} ({}): {rule}", found.source));
+            None
+        }
+        Err(rule) => {
+            problems.push(format!("{name} = '{}' ({}): {rule}", found.text, found.source));
+            None
+        }
+    }
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("say where the ledger is kept: --data DIR".to_owned()),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be ADDRESS:PORT such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+}
+
+fn venue(text: &str) -> Result<Venue, String> {
+    match text {
+        "none" => Ok(Venue::None),
+        "simulated" => Ok(Venue::Simulated),
+        _ => Err("must be none or simulated".to_owned()),
+    }
+}
+
+fn calendar(text: &str) -> Result<CalendarMode, String> {
+    [CalendarMode::Exchange, CalendarMode::AlwaysOpen]
+        .into_iter()
+        .find(|mode| mode.name() == text)
+        .ok_or_else(|| "must be exchange or always-open".to_owned())
+}
+
+fn partitions(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "" => Ok(None),
+        text => whole(text, 1, u64::from(PARTITIONS_MAX)).map(narrow_u32).map(Some),
+    }
+}
+
+fn policy(text: &str) -> Result<Arc<Policy>, String> {
+    if text.is_empty() {
+        return Ok(Arc::new(Policy::default()));
+    }
+    let policy = std::fs::read_to_string(text).map_err(|why| why.to_string())?;
+    Policy::parse(&policy).map(Arc::new).map_err(|why| why.to_string())
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be pretty or json".to_owned()),
+    }
+}
+
+fn optional_bytes(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "" => Ok(None),
+        text => whole(text, 0, u64::MAX).map(Some),
+    }
+}
+
+fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let rule = || match most {
+        u64::MAX => format!("must be a whole number from {least}"),
+        most => format!("must be a whole number from {least} to {most}"),
+    };
+    text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(rule)
+}
+
+fn narrow_u32(number: u64) -> u32 {
+    u32::try_from(number).expect("checked against a limit below")
+}
+
+fn narrow_usize(number: u64) -> usize {
+    usize::try_from(number).expect("checked against a limit below")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Source;
+
+    fn given(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: Option<&str>) -> Given {
+        Given {
+            flags: flags.iter().map(|(name, text)| (*name, (*text).to_owned())).collect(),
+            environment: environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+            file: file.map(|text| (PathBuf::from("bahi.toml"), text.to_owned())),
+        }
+    }
+
+    fn text_and_source(given: &Given, name: &str) -> (String, Source) {
+        let (found, _) = given.find(SETTINGS);
+        let found = found.into_iter().find(|found| found.setting.name == name).expect("a setting");
+        (found.text, found.source)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file_and_that_over_the_default() {
+        let file = "listen = \"127.0.0.1:3\"";
+        let environment = [("BAHI_LISTEN", "127.0.0.1:2")];
+        let flags = [("listen", "127.0.0.1:1")];
+        let of = |given: &Given| text_and_source(given, "listen");
+        assert_eq!(of(&given(&flags, &environment, Some(file))), ("127.0.0.1:1".into(), Source::Flag));
+        let from = Source::Environment("BAHI_LISTEN".into());
+        assert_eq!(of(&given(&[], &environment, Some(file))), ("127.0.0.1:2".into(), from));
+        assert_eq!(of(&given(&[], &[], Some(file))), ("127.0.0.1:3".into(), Source::File("bahi.toml".into())));
+        assert_eq!(of(&given(&[], &[], None)), ("127.0.0.1:8080".into(), Source::Default));
+    }
+
+    #[test]
+    fn a_whole_number_in_the_file_is_read_as_one() {
+        let given = given(&[("data", "d")], &[], Some("queue = 77"));
+        let config = Config::parse(&given.find(SETTINGS).0).expect("a config");
+        assert_eq!(config.queue, 77);
+    }
+
+    #[test]
+    fn every_problem_is_said_at_once_with_its_source() {
+        let given = given(&[("venue", "nse")], &[("BAHI_QUEUE", "0")], Some("calendar = \"lunar\"\n"));
+        let problems = Config::parse(&given.find(SETTINGS).0).expect_err("four problems");
+        assert_eq!(
+            problems,
+            [
+                "data = '' (default): say where the ledger is kept: --data DIR",
+                "venue = 'nse' (flag): must be none or simulated",
+                "calendar = 'lunar' (file bahi.toml): must be exchange or always-open",
+                "queue = '0' (environment BAHI_QUEUE): must be a whole number from 1 to 1000000",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_setting_is_named() {
+        let given = given(&[], &[("BAHI_LISTN", "x"), ("BAHI_DATA", "/real/files")], Some("lisen = \"x\""));
+        let (_, unknown) = given.find(SETTINGS);
+        let expected =
+            ["bahi.toml: lisen is not a setting", "environment BAHI_LISTN: no setting has this variable"];
+        assert_eq!(unknown, expected);
+    }
+
+    #[test]
+    fn a_secret_is_read_from_the_file_that_its_variable_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        std::fs::write(&path, "the key\n").expect("written");
+        let given = given(&[], &[("BAHI_TOKEN_KEY_FILE", path.to_str().expect("UTF-8"))], None);
+        let expected = Source::SecretFile("BAHI_TOKEN_KEY_FILE".into(), path);
+        assert_eq!(text_and_source(&given, "token_key"), ("the key".into(), expected));
+    }
+
+    #[test]
+    fn every_default_reads() {
+        let given = given(&[("data", "d")], &[], None);
+        let config = Config::parse(&given.find(SETTINGS).0).expect("defaults read");
+        assert_eq!((config.venue, config.calendar, config.partitions), (Venue::None, CalendarMode::Exchange, None));
+    }
+}

@@ -1,0 +1,176 @@
+//! How settings are found: flags first, then the environment, then a TOML file, then defaults; knows no setting by name.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+/// One setting, as the table in `config` declares it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the file, and as a flag with dashes.
+    pub name: &'static str,
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// What holds unless told; empty for nothing.
+    pub default: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    /// Never printed; also read from the file named by the variable with `_FILE` added.
+    pub secret: bool,
+    /// For tests only: the environment alone sets it, and help does not name it.
+    pub hidden: bool,
+}
+
+/// Where a setting's text came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// An environment variable.
+    Environment(String),
+    /// A file named by an environment variable.
+    SecretFile(String, PathBuf),
+    /// The TOML file.
+    File(PathBuf),
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Flag => out.write_str("flag"),
+            Source::Environment(variable) => write!(out, "environment {variable}"),
+            Source::SecretFile(variable, path) => write!(out, "file {} named by {variable}", path.display()),
+            Source::File(path) => write!(out, "file {}", path.display()),
+            Source::Default => out.write_str("default"),
+        }
+    }
+}
+
+/// A setting, its text and where that came from.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Which.
+    pub setting: &'static Setting,
+    /// What it says.
+    pub text: String,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// Everything that may say something about settings.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Flags by setting name.
+    pub flags: BTreeMap<&'static str, String>,
+    /// The environment's variables that begin with `BAHI_`.
+    pub environment: BTreeMap<String, String>,
+    /// The TOML file's path and text.
+    pub file: Option<(PathBuf, String)>,
+}
+
+/// Variables that begin with `BAHI_` and are no settings of the product: the tests' folder of real files.
+const FOREIGN_VARIABLES: [&str; 2] = ["BAHI_DATA", "BAHI_CONFIG"];
+
+/// Longest secret file that is read: a key has a few hundred bytes.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+impl Given {
+    /// The process's own environment, and the file it or the flag names.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn new(flags: BTreeMap<&'static str, String>, file: Option<PathBuf>) -> Result<Given, String> {
+        let environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("BAHI_"))
+            .collect();
+        let file = file.or_else(|| environment.get("BAHI_CONFIG").map(PathBuf::from));
+        let read = |path: PathBuf| match std::fs::read_to_string(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(why) => Err(format!("{}: {why}; --config (or BAHI_CONFIG) names the TOML file", path.display())),
+        };
+        Ok(Given { flags, environment, file: file.map(read).transpose()? })
+    }
+
+    /// Finds every setting of the table; says what nobody knows.
+    pub fn find(&self, table: &'static [Setting]) -> (Vec<Found>, Vec<String>) {
+        let mut problems = Vec::new();
+        let file = self.file_values(table, &mut problems);
+        for variable in self.environment.keys() {
+            let plain = variable.strip_suffix("_FILE").unwrap_or(variable);
+            let known = |setting: &Setting| {
+                setting.variable == variable || setting.secret && setting.variable == plain
+            };
+            if !table.iter().any(known) && !FOREIGN_VARIABLES.contains(&variable.as_str()) {
+                problems.push(format!("environment {variable}: no setting has this variable"));
+            }
+        }
+        let found = table.iter().map(|setting| self.find_one(setting, &file, &mut problems)).collect();
+        (found, problems)
+    }
+
+    fn find_one(
+        &self,
+        setting: &'static Setting,
+        file: &BTreeMap<String, String>,
+        problems: &mut Vec<String>,
+    ) -> Found {
+        let found = |text: String, source| Found { setting, text, source };
+        if let Some(text) = self.flags.get(setting.name) {
+            return found(text.clone(), Source::Flag);
+        }
+        if let Some(text) = self.environment.get(setting.variable) {
+            return found(text.clone(), Source::Environment(setting.variable.to_owned()));
+        }
+        let by_file = format!("{}_FILE", setting.variable);
+        if setting.secret && let Some(path) = self.environment.get(&by_file) {
+            let path = PathBuf::from(path);
+            match read_secret(&path) {
+                Ok(text) => return found(text, Source::SecretFile(by_file, path)),
+                Err(why) => problems.push(format!("environment {by_file}: {}: {why}", path.display())),
+            }
+        }
+        match (file.get(setting.name), &self.file) {
+            (Some(text), Some((path, _))) => found(text.clone(), Source::File(path.clone())),
+            _ => found(setting.default.to_owned(), Source::Default),
+        }
+    }
+
+    /// The TOML file's values as text; strings, whole numbers and booleans only.
+    fn file_values(&self, table: &[Setting], problems: &mut Vec<String>) -> BTreeMap<String, String> {
+        let Some((path, text)) = &self.file else { return BTreeMap::new() };
+        let values: toml::Table = match text.parse() {
+            Ok(values) => values,
+            Err(why) => {
+                problems.push(format!("{}: {}", path.display(), why.to_string().trim()));
+                return BTreeMap::new();
+            }
+        };
+        let mut texts = BTreeMap::new();
+        for (name, value) in values {
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(flag) => flag.to_string(),
+                _ => {
+                    problems.push(format!("{}: {name} must be a string or a whole number", path.display()));
+                    continue;
+                }
+            };
+            match table.iter().find(|setting| setting.name == name && !setting.hidden) {
+                Some(_) => drop(texts.insert(name, text)),
+                None => problems.push(format!("{}: {name} is not a setting", path.display())),
+            }
+        }
+        texts
+    }
+}
+
+fn read_secret(path: &std::path::Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|why| why.to_string())?.len();
+    if size > SECRET_BYTES_MAX {
+        return Err(format!("has {size} bytes, a secret has at most {SECRET_BYTES_MAX}"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|why| why.to_string())?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
