@@ -1,1 +1,2 @@
-//! tests
+//! The product from outside.
+
