@@ -1,12 +1,11 @@
 //! Following a partition, and the newest records kept in memory for those who follow.
-#![allow(dead_code)]
 
 use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{BoxFuture, Error, Stored};
+use crate::{BoxFuture, Error, READ_BYTES_MAX, READ_RECORDS_MAX, Stored};
 
 /// The most records kept in memory for the followers of one partition.
 const LIVE_RECORDS_MAX: usize = 8192;
@@ -110,7 +109,7 @@ impl Live {
         self.end.send_modify(|end| end.closed = true);
     }
 
-    /// Up to `max` records from `from` on, if memory has the one at `from`.
+    /// Up to `max` records from `from` on, within the port's limits, if memory has the one there.
     pub(crate) fn read(&self, from: u64, max: usize) -> Option<Vec<Arc<Stored>>> {
         let newest = self.newest.lock();
         let first = newest.records.front()?.offset;
@@ -118,7 +117,7 @@ impl Live {
         if skip >= newest.records.len() {
             return None;
         }
-        Some(newest.records.iter().skip(skip).take(max).map(Arc::clone).collect())
+        Some(within_limits(newest.records.iter().skip(skip), max))
     }
 }
 
@@ -129,6 +128,20 @@ pub(crate) async fn past(ends: &mut watch::Receiver<End>, from: u64) -> Result<(
         .await
         .map_err(|_gone| Error::Closed)?;
     if end.offset > from { Ok(()) } else { Err(Error::Closed) }
+}
+
+/// The first `max` of these records, within the limits of one answer.
+pub(crate) fn within_limits<'a>(
+    records: impl Iterator<Item = &'a Arc<Stored>>,
+    max: usize,
+) -> Vec<Arc<Stored>> {
+    let mut bytes = 0;
+    let within = |stored: &&Arc<Stored>| {
+        let fits = bytes < READ_BYTES_MAX;
+        bytes += stored.record.value.len();
+        fits
+    };
+    records.take(max.min(READ_RECORDS_MAX)).take_while(within).map(Arc::clone).collect()
 }
 
 fn size(stored: &Stored) -> usize {

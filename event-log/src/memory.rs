@@ -11,9 +11,9 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
-    BoxFuture, Error, EventLog, Follow, Follower, READ_BYTES_MAX, READ_RECORDS_MAX, Record, Stored,
+    BoxFuture, Error, EventLog, Follow, Follower, READ_RECORDS_MAX, Record, Stored,
     Topic, check_append,
-    live::{End, FOLLOW_RECORDS_MAX, past},
+    live::{End, FOLLOW_RECORDS_MAX, past, within_limits},
 };
 
 /// The most appends that wait behind one gate.
@@ -94,22 +94,11 @@ impl Inner {
         }
         let state = lane.state.lock();
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(state.records.len());
-        Ok(bounded(state.records[from..].iter(), max))
+        Ok(within_limits(state.records[from..].iter(), max))
     }
 }
 
 type Answer = Result<Vec<Arc<Stored>>, Error>;
-
-/// Keeps an answer within the port's limits.
-fn bounded<'a>(records: impl Iterator<Item = &'a Arc<Stored>>, max: usize) -> Vec<Arc<Stored>> {
-    let mut bytes = 0;
-    let within = |stored: &&Arc<Stored>| {
-        let fits = bytes < READ_BYTES_MAX;
-        bytes += stored.record.value.len();
-        fits
-    };
-    records.take(max.min(READ_RECORDS_MAX)).take_while(within).cloned().collect()
-}
 
 impl EventLog for Memory {
     fn partitions(&self, _topic: Topic) -> u32 {
@@ -158,7 +147,7 @@ impl EventLog for Memory {
         let answer = self.inner.lane(topic, partition).map(|lane| {
             let state = lane.state.lock();
             let at = |offset: &u64| state.records.get(usize::try_from(*offset).ok()?);
-            bounded(offsets.iter().filter_map(at), READ_RECORDS_MAX)
+            within_limits(offsets.iter().filter_map(at), READ_RECORDS_MAX)
         });
         std::future::ready(answer).boxed()
     }
