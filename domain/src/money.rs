@@ -90,9 +90,11 @@ fn parse_scaled(text: &str, scale: u32) -> Result<i64, ParseAmountError> {
     let mut value: i64 = 0;
     for digit in whole.iter().chain(&fraction[..kept]).chain(padding) {
         let digit = i64::from(digit - b'0');
-        value = value.checked_mul(10).and_then(|v| v.checked_add(digit)).ok_or(ParseAmountError::Range)?;
+        // Downward for a negative, so that the least i64 reads back too.
+        let add = |v: i64| if negative { v.checked_sub(digit) } else { v.checked_add(digit) };
+        value = value.checked_mul(10).and_then(add).ok_or(ParseAmountError::Range)?;
     }
-    Ok(if negative { -value } else { value })
+    Ok(value)
 }
 
 /// Writes the canonical text into `buffer` and returns it: at least `least` decimals, no more than

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// The policy that ships with the product.
 pub const SHIPPED: &str = include_str!("../data/policy.csv");
 
+/// India never settled later than 14 days after the trade (weekly settlement, until 2001).
+const SETTLEMENT_MAX_DAYS: i64 = 14;
+
 /// What is wrong with a policy file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("policy line {line}: {problem}")]
@@ -37,7 +40,7 @@ impl Policy {
     /// Reads a policy file.
     ///
     /// # Errors
-    /// Names the line and what is wrong: an unknown rule, two values for one date, dates out of order, a rule without a value.
+    /// Names the line and what is wrong: an unknown rule, two values for one date, dates out of order, a value out of range, a rule without a value, no version or two.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let mut version = None;
         let mut rules: BTreeMap<&str, Dated> = BTreeMap::new();
@@ -51,7 +54,11 @@ impl Policy {
             }
             let fields: Vec<&str> = line.split(',').collect();
             match fields.as_slice() {
-                ["version", value] => version = Some((*value).into()),
+                ["version", value] => {
+                    if version.replace(Box::from(*value)).is_some() {
+                        return Err(fail("a second version".into()));
+                    }
+                }
                 [name, from, value] => {
                     let name = NAMES
                         .iter()
@@ -63,7 +70,14 @@ impl Policy {
                     if dated.last_key_value().is_some_and(|(last, _)| *last >= from) {
                         return Err(fail(format!("'{name}' must have rising dates without overlap")));
                     }
-                    if value.is_negative() || (value > Percent::whole(100) && *name != "settlement_days") {
+                    if *name == "settlement_days"
+                        && !(1..=SETTLEMENT_MAX_DAYS).any(|days| value == Percent::whole(days))
+                    {
+                        return Err(fail(format!(
+                            "'{name}' must be a whole number of days from 1 to {SETTLEMENT_MAX_DAYS}"
+                        )));
+                    }
+                    if value.is_negative() || value > Percent::whole(100) {
                         return Err(fail(format!("'{name}' must be between 0 and 100")));
                     }
                     dated.insert(from, value);

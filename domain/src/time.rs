@@ -103,7 +103,7 @@ impl TimeOfDay {
     pub const END_OF_DAY: Self = Self(24 * 60);
     /// That hour and minute; `None` past 24:00.
     pub const fn new(hour: u16, minute: u16) -> Option<Self> {
-        if minute < 60 && hour * 60 + minute <= 24 * 60 { Some(Self(hour * 60 + minute)) } else { None }
+        if hour <= 24 && minute < 60 && hour * 60 + minute <= 24 * 60 { Some(Self(hour * 60 + minute)) } else { None }
     }
     /// Reads `HH:MM`.
     ///
@@ -157,8 +157,9 @@ impl Timestamp {
             return Ok(own);
         }
         let instant = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| RULE)?;
-        (1900..=2200).contains(&instant.year()).then_some(()).ok_or(RULE)?;
-        i64::try_from(instant.unix_timestamp_nanos().div_euclid(1000)).map(Self).map_err(|_| RULE)
+        let parsed = i64::try_from(instant.unix_timestamp_nanos().div_euclid(1000)).map(Self).map_err(|_| RULE)?;
+        // India's year, not the text's: what is accepted here is written in India's time and must read back.
+        (1900..=2200).contains(&parsed.date().ymd().0).then_some(parsed).ok_or(RULE)
     }
     /// The form this module prints, read without the general parser: it is in every stored entry.
     fn parse_own(bytes: &[u8]) -> Option<Self> {
