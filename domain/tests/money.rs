@@ -197,9 +197,9 @@ proptest! {
 
     #[test]
     fn every_product_rounds_as_the_oracle_does(
-        smallest in -1_000_000_000_000_i64..1_000_000_000_000,
+        smallest in -100_000_000_000_i64..100_000_000_000,
         count in -1_000_000_000_i64..1_000_000_000,
-        of in -1_000_000_000_000_i64..1_000_000_000_000,
+        of in -100_000_000_000_i64..100_000_000_000,
     ) {
         for (rounding, strategy) in ROUNDINGS {
             let cost = decimal(smallest, 4) * Decimal::from(count);
