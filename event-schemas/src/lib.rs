@@ -2,19 +2,19 @@
 //!
 //! Knows no log, no offset, no broker and no HTTP; decides nothing and folds nothing.
 
-pub mod entry;
-pub mod market_entry;
+mod borrowed;
+mod check;
 pub mod claim;
 mod command;
+pub mod entry;
 mod error;
 mod event;
-mod borrowed;
-mod versioned;
-pub mod upcast;
-mod write;
 mod hashes;
-mod check;
+pub mod market_entry;
 pub mod schema;
+pub mod upcast;
+mod versioned;
+mod write;
 
 pub use check::{check_entry, check_market_entry};
 pub use claim::{CLAIM_TYPE, Claim, decode_claim, encode_claim};
