@@ -149,6 +149,7 @@ impl Writer {
             }
             self.write_keys().await;
         }
+        self.write_all_keys().await;
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
@@ -250,16 +251,28 @@ impl Writer {
         if let Some(segment) = self.segment.take_if(|segment| segment.is_finished()) {
             self.write_segment(segment).await;
         }
-        if self.segment.is_some() {
-            return;
+        if self.segment.is_none() {
+            self.segment = self.full_segment();
         }
+    }
+
+    /// Writes every full segment of keys, so that opening again has less to read.
+    async fn write_all_keys(&mut self) {
+        while self.connection.is_some()
+            && let Some(segment) = self.segment.take().or_else(|| self.full_segment())
+        {
+            self.write_segment(segment).await;
+        }
+    }
+
+    /// Begins to make the oldest full segment of any partition into rows.
+    fn full_segment(&self) -> Option<JoinHandle<SegmentRows>> {
         let mut full = self.shared.lanes.iter().filter_map(|(lane, state)| {
             Some((*lane, state.keys.lock().oldest_full()?))
         });
-        if let Some((lane, segment)) = full.next() {
-            let rows = move || (lane, segment.number, Segment::rows(&segment));
-            self.segment = Some(tokio::task::spawn_blocking(rows));
-        }
+        let (lane, segment) = full.next()?;
+        let rows = move || (lane, segment.number, Segment::rows(&segment));
+        Some(tokio::task::spawn_blocking(rows))
     }
 
     async fn write_segment(&mut self, segment: JoinHandle<SegmentRows>) {
