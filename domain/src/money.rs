@@ -103,7 +103,7 @@ fn print_scaled(value: i64, scale: u32, least: u32, buffer: &mut [u8; 32]) -> &s
     let mut magnitude = value.unsigned_abs();
     let mut at = buffer.len();
     let mut decimals = scale;
-    while decimals > least && magnitude % 10 == 0 {
+    while decimals > least && magnitude.is_multiple_of(10) {
         magnitude /= 10;
         decimals -= 1;
     }
@@ -345,6 +345,13 @@ impl Units {
     /// What so many units are worth at this NAV; `None` when it does not fit.
     pub fn worth(self, nav: Nav, rounding: Rounding) -> Option<Money> {
         divide(i128::from(self.0) * i128::from(nav.0), UNITS_TIMES_NAV_PER_PAISA, rounding).map(Money)
+    }
+}
+
+impl Units {
+    /// Whether so many units at this NAV are worth less than, exactly or more than an amount, without rounding.
+    pub fn compare_worth(self, nav: Nav, amount: Money) -> std::cmp::Ordering {
+        (i128::from(self.0) * i128::from(nav.0)).cmp(&(i128::from(amount.0) * UNITS_TIMES_NAV_PER_PAISA))
     }
 }
 

@@ -55,10 +55,12 @@ pub struct Parsed<T> {
     pub refused: Vec<RowError>,
     /// Rows that read well and state nothing, such as a NAV of `N.A.`, with the reason.
     pub skipped: Vec<RowError>,
+    /// Fields left out of rows that are taken all the same, such as a word in place of an ISIN, with the reason.
+    pub left_out: Vec<RowError>,
 }
 
 impl<T> Default for Parsed<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), refused: Vec::new(), skipped: Vec::new() }
+        Self { rows: Vec::new(), refused: Vec::new(), skipped: Vec::new(), left_out: Vec::new() }
     }
 }

@@ -1,7 +1,9 @@
 //! AMFI's `NAVAll.txt`: every scheme's latest NAV, of 6 columns or, with plan and option, 8; knows no scheme's history.
 //!
 //! Banners between the rows name the category (`Open Ended Schemes(...)`) and the fund house. Each
-//! row has its own date: dead schemes stay listed for years with their last NAV.
+//! row has its own date: dead schemes stay listed for years with their last NAV. AMFI writes whole
+//! NAVs as `58.` and words such as `Redeemed` where an ISIN belongs: the first is read, the second
+//! left out and told, and the NAV taken.
 
 use crate::{
     Error, Parsed, RowError,
@@ -64,8 +66,12 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<NavRow>, Error> {
             banners.take(fields.first());
             continue;
         }
-        match columns.row(&fields, &banners) {
-            Ok(Some(row)) => parsed.rows.push(row),
+        let mut left_out = Vec::new();
+        match columns.row(&fields, &banners, &mut left_out) {
+            Ok(Some(row)) => {
+                parsed.rows.push(row);
+                parsed.left_out.append(&mut left_out);
+            }
             Ok(None) => {
                 let problem = format!("has no NAV: '{}'", quoted(fields.text(columns.nav).unwrap_or("")));
                 parsed.skipped.push(fields.error(Some(columns.nav), problem));
@@ -127,17 +133,29 @@ impl Columns {
         })
     }
     /// `None` for a row without a NAV.
-    fn row(&self, fields: &Fields<'_>, banners: &Banners) -> Result<Option<NavRow>, RowError> {
+    fn row(
+        &self,
+        fields: &Fields<'_>,
+        banners: &Banners,
+        left_out: &mut Vec<RowError>,
+    ) -> Result<Option<NavRow>, RowError> {
         let nav = fields.text(self.nav)?;
         if ["", "-", "N.A.", "N.A", "NA"].iter().any(|none| nav.eq_ignore_ascii_case(none)) {
             return Ok(None);
         }
         let held = |text: &str| name(text).map(Box::from);
+        let mut isin = |column| {
+            fields.read_optional(column, Isin::new).unwrap_or_else(|error| {
+                left_out.push(error);
+                None
+            })
+        };
+        let (isin_growth, isin_reinvestment) = (isin(self.isin_growth), isin(self.isin_reinvestment));
         let scheme = Scheme {
             scheme: fields.read(self.code, SchemeCode::new)?,
             name: fields.read(self.name, held)?,
-            isin_growth: fields.read_optional(self.isin_growth, Isin::new)?,
-            isin_reinvestment: fields.read_optional(self.isin_reinvestment, Isin::new)?,
+            isin_growth,
+            isin_reinvestment,
             amc: banners.amc.clone(),
             category: banners.category.clone(),
             plan: fields.read_optional(self.plan, held)?,
@@ -145,7 +163,15 @@ impl Columns {
             corrects: None,
         };
         let date = fields.read(self.date, day_month_year)?;
-        Ok(Some(NavRow { line: fields.line, scheme, date, nav: fields.read(self.nav, Nav::parse)? }))
+        Ok(Some(NavRow { line: fields.line, scheme, date, nav: fields.read(self.nav, rupees)? }))
+    }
+}
+
+fn rupees(text: &str) -> Result<Nav, String> {
+    match Nav::parse(text.strip_suffix('.').unwrap_or(text)) {
+        Ok(nav) if nav.is_negative() => Err("must not be negative".into()),
+        Ok(nav) => Ok(nav),
+        Err(error) => Err(error.to_string()),
     }
 }
 

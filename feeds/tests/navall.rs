@@ -53,12 +53,25 @@ fn a_missing_nav_is_skipped_with_its_reason() {
 #[test]
 fn a_corrupt_line_is_named_and_the_rest_is_kept() {
     let parsed = read(&format!(
-        "{SIX}1;-;-;A;1;25-Feb-2025\n2;-;-;B\n3x;-;-;C;1;25-Feb-2025\n4;INF0;-;D;1;25-Feb-2025\n5;-;-;;1;25-Feb-2025\n\
+        "{SIX}1;-;-;A;1;25-Feb-2025\n2;-;-;B\n3x;-;-;C;1;25-Feb-2025\n4;-;-;D;-1;25-Feb-2025\n5;-;-;;1;25-Feb-2025\n\
          6;-;-;F;1,5;25-Feb-2025\n7;-;-;G;1.123456789;25-Feb-2025\n8;-;-;H;1;2025-02-25\n9;-;-;{};1;25-Feb-2025\n10;-;-;J;1;25-Feb-2025\n",
         "n".repeat(201)
     ));
     assert_eq!(parsed.rows.iter().map(|row| row.scheme.scheme.as_str()).collect::<Vec<_>>(), ["1", "10"]);
     assert_eq!(parsed.refused.iter().map(|error| error.line).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn a_word_in_place_of_an_isin_is_left_out_and_told_and_a_bare_point_is_read() {
+    let parsed = read(&format!("{SIX}1;INF000A01018;Redeemed;A;58.;25-Feb-2025\n"));
+    assert_eq!(parsed.refused, []);
+    assert_eq!(
+        parsed.left_out[0].to_string(),
+        "line 2, ISIN Div Reinvestment: 'Redeemed' must be an ISIN: two capitals and ten capitals or digits"
+    );
+    let row = &parsed.rows[0];
+    assert_eq!((row.nav, row.scheme.isin_reinvestment), (Nav::parse("58").unwrap(), None));
+    assert!(row.scheme.isin_growth.is_some());
 }
 
 #[test]
