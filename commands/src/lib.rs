@@ -11,11 +11,23 @@
 pub mod clock;
 pub mod config;
 pub mod desk;
+mod error;
 pub mod outcome;
 mod running;
 pub mod submission;
 
-mod error;
+mod facts;
+mod flight;
+mod followed;
+mod ledger;
+mod subject;
+mod writer;
+
+mod known;
+mod lane;
+mod metrics;
+mod queue;
+mod rate;
 
 pub use clock::Clock;
 pub use config::Config;

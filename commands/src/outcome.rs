@@ -8,6 +8,7 @@ use domain::{
     rejection::{CommandRefused, Rejection},
     time::Timestamp,
 };
+use event_schemas::{Entry, MarketEntry};
 use std::collections::BTreeMap;
 
 /// The outcome of one command.
@@ -50,9 +51,35 @@ pub enum OutcomeResult {
     },
 }
 
+impl Outcome {
+    /// The outcome that an account's entry records.
+    pub fn of_entry(entry: &Entry<'_>) -> Self {
+        Self {
+            account_or_key: entry.account.as_str().into(),
+            seq: entry.seq,
+            kind: entry.command.kind.as_ref().into(),
+            command_id: entry.command.id.as_ref().into(),
+            recorded_at: entry.recorded_at,
+            result: OutcomeResult::of_events(&entry.events),
+        }
+    }
+
+    /// The outcome that a market entry records.
+    pub fn of_market_entry(entry: &MarketEntry<'_>) -> Self {
+        Self {
+            account_or_key: entry.key.as_ref().into(),
+            seq: entry.seq,
+            kind: entry.command.kind.as_ref().into(),
+            command_id: entry.command.id.as_ref().into(),
+            recorded_at: entry.recorded_at,
+            result: OutcomeResult::of_market_events(&entry.events),
+        }
+    }
+}
+
 impl OutcomeResult {
     /// From an account's events.
-    pub fn of_events(events: &[Event]) -> Self {
+    fn of_events(events: &[Event]) -> Self {
         if let [Event { data: EventData::CommandRefused(refused), .. }] = events {
             return Self::refused(refused);
         }
@@ -68,7 +95,7 @@ impl OutcomeResult {
     }
 
     /// From a market entry's events.
-    pub fn of_market_events(events: &[MarketEvent]) -> Self {
+    fn of_market_events(events: &[MarketEvent]) -> Self {
         if let [MarketEvent { data: MarketEventData::CommandRefused(refused), .. }] = events {
             return Self::refused(refused);
         }

@@ -1,0 +1,180 @@
+//! Market facts as a writer's subject: one partition's market, decided and folded by `domain::market`.
+
+use crate::{
+    config::Config,
+    followed::{fold_entry, guarded},
+    known::Key,
+    ledger::{content_of, stored_by, undecodable},
+    outcome::Outcome,
+    queue::Prepared,
+    subject::{Broken, How, Place, Replayed, Subject, Written, bounded_kinds},
+    submission::FactSubmission,
+};
+use domain::{
+    book,
+    calendar::CalendarMode,
+    market::{self, Market, MarketEvent, MarketEventData},
+    policy::Policy,
+    rejection::Refusal,
+    time::Timestamp,
+};
+use event_log::{RecordKind, Stored, Topic, VALUE_BYTES_MAX};
+use event_schemas::{
+    self as schemas, CommandEnvelope, EntryContext, MarketEntry, decode_market_entry, encode_market_entry, fact_body,
+    key_hash,
+};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, sync::Arc};
+
+/// First size of an entry's buffer: a day's prices fit.
+const ENTRY_BYTES: usize = 768;
+/// What scopes the ids of facts, in place of an account.
+pub(crate) const SCOPE: &str = "market";
+
+/// The facts of one partition of the market.
+pub(crate) struct Facts {
+    /// Absent only while it is folded.
+    market: Option<Market>,
+    partition: usize,
+    partitions: usize,
+    calendar: CalendarMode,
+    policy: Arc<Policy>,
+}
+
+impl Facts {
+    pub(crate) fn new(partition: u32, partitions: u32, config: &Config) -> Self {
+        Self {
+            market: Some(Market::default()),
+            partition: partition as usize,
+            partitions: partitions as usize,
+            calendar: config.calendar,
+            policy: Arc::clone(&config.policy),
+        }
+    }
+}
+
+impl Subject for Facts {
+    const TOPIC: Topic = Topic::Market;
+    const KIND: RecordKind = RecordKind::Market;
+    type Item = FactSubmission;
+
+    fn reset(&mut self) {
+        self.market = Some(Market::default());
+    }
+
+    fn replay(&mut self, stored: &Stored) -> Result<Replayed, String> {
+        let entry = decode_market_entry(&stored.record.value).map_err(|e| e.to_string())?;
+        let market = self.market.take().ok_or("an earlier entry could not be folded")?;
+        let next = next_seq(&market, &entry.key);
+        if entry.seq != next {
+            return Err(format!("its seq is {}, but {next} is next about {}", entry.seq, entry.key));
+        }
+        self.market = Some(guarded(|| fold_entry(market, &entry.key, &entry.events))?);
+        let refused = match entry.events.as_slice() {
+            [MarketEvent { data: MarketEventData::CommandRefused(refused), .. }] => Some(refused),
+            _ => None,
+        };
+        Ok(Replayed {
+            key: Key(key_hash(SCOPE, entry.command.by.role, &entry.command.id)),
+            content: content_of(&entry.command, refused),
+        })
+    }
+
+    fn replayed(&mut self) {}
+
+    fn answer(&mut self, command: &Prepared<FactSubmission>, how: How, place: Place) -> Result<Written, Broken> {
+        let submission = &command.item;
+        let now = place.recorded_at;
+        let market = self.market.as_ref().ok_or(Broken)?;
+        let key = submission.fact.key();
+        // A fact is decided on its own partition alone, so nothing of the others counts.
+        let mut at = vec![0; self.partitions];
+        at[self.partition] = place.offset;
+        let (outcome, first, events) = match how {
+            How::Repeat(first) => (schemas::Outcome::Repeat, Some(first), Vec::new()),
+            How::Refuse(refusal) => (schemas::Outcome::Refused, None, vec![refuse(refusal, now)]),
+            How::Decide => {
+                let event = decide(market, command, now);
+                let refused = matches!(event.data, MarketEventData::CommandRefused(_));
+                let outcome = if refused { schemas::Outcome::Refused } else { schemas::Outcome::Accepted };
+                (outcome, None, vec![event])
+            }
+        };
+        let mut entry = MarketEntry {
+            key: Cow::Borrowed(&key),
+            seq: next_seq(market, &key),
+            source: place.source,
+            recorded_at: now,
+            command: envelope(submission, &command.body),
+            context: EntryContext {
+                market: at,
+                calendar: self.calendar,
+                policy: Cow::Borrowed(self.policy.version()),
+                rules: book::RULES,
+            },
+            outcome,
+            first,
+            events,
+        };
+        let mut value = Vec::with_capacity(ENTRY_BYTES);
+        encode_market_entry(&entry, &mut value);
+        if value.len() > VALUE_BYTES_MAX {
+            entry.command.body = Cow::Owned(RawValue::NULL.to_owned());
+            entry.outcome = schemas::Outcome::Refused;
+            entry.events = vec![refuse(undecodable(command).with("bytes", value.len()), now)];
+            value.clear();
+            encode_market_entry(&entry, &mut value);
+        }
+        let folding = self.market.take().ok_or(Broken)?;
+        let folded = guarded(|| fold_entry(folding, &key, &entry.events)).map_err(|reason| {
+            tracing::error!(%key, command = %submission.id, reason, "folding a fact failed; it will be refused");
+            Broken
+        })?;
+        self.market = Some(folded);
+        Ok(Written {
+            ce_id: entry.ce_id().into(),
+            kinds: bounded_kinds(schemas::market_kinds(&entry.events)),
+            value: value.into(),
+            seq: entry.seq,
+            outcome: Outcome::of_market_entry(&entry),
+            key: key.clone(),
+        })
+    }
+}
+
+fn next_seq(market: &Market, key: &str) -> u64 {
+    market.seqs.get(key).map_or(1, |seq| seq + 1)
+}
+
+fn refuse(refusal: Refusal, now: Timestamp) -> MarketEvent {
+    MarketEvent { effective_at: now, data: MarketEventData::CommandRefused(refusal.into()) }
+}
+
+/// Deciding, with a panic turned into a refusal: one bad fact never stops a partition.
+fn decide(market: &Market, command: &Prepared<FactSubmission>, now: Timestamp) -> MarketEvent {
+    guarded(|| market::decide(market, &command.item.fact, now)).unwrap_or_else(|reason| {
+        tracing::error!(command = %command.item.id, reason, "deciding failed; the fact is refused");
+        refuse(undecodable(command), now)
+    })
+}
+
+/// A fact with its stored body and hashes.
+pub(crate) fn prepare(item: FactSubmission) -> Prepared<FactSubmission> {
+    let body = fact_body(&item.fact);
+    let key = Key(key_hash(SCOPE, item.by.role, item.id.as_str()));
+    let content = schemas::content_hash(item.fact.kind(), item.fact.version(), body.get());
+    Prepared { item, body, key, content }
+}
+
+fn envelope<'a>(submission: &'a FactSubmission, body: &'a RawValue) -> CommandEnvelope<'a> {
+    CommandEnvelope {
+        id: Cow::Borrowed(submission.id.as_str()),
+        kind: Cow::Borrowed(submission.fact.kind()),
+        v: submission.fact.version(),
+        body: Cow::Borrowed(body),
+        issued_at: submission.issued_at,
+        by: stored_by(&submission.by),
+        request_id: submission.request_id.as_deref().map(Cow::Borrowed),
+        min_position: None,
+    }
+}

@@ -1,0 +1,190 @@
+//! The market as this process's ledger writers decide with it: all partitions of `bahi.market`, followed.
+
+use crate::error::Error;
+use domain::{
+    ids::{InstrumentId, SchemeCode},
+    market::{self, Market, MarketEvent, MarketEventData},
+};
+use event_log::{
+    EventLog, Stored, Topic,
+    rule::{Reader, Verdict},
+};
+use event_schemas::decode_market_entry;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// The longest wait before a failed reading is tried again.
+const RETRY_MS: u64 = 200;
+
+/// The market and how far each partition is folded.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub market: Market,
+    /// The next offset of each partition.
+    pub at: Vec<u64>,
+}
+
+/// What moved since it was last asked; bounded by what exists.
+#[derive(Default)]
+pub(crate) struct Changed {
+    pub instruments: HashSet<InstrumentId>,
+    pub schemes: HashSet<SchemeCode>,
+    pub calendar: bool,
+}
+
+/// Market facts, shared by all ledger writers of the process.
+pub(crate) struct Followed {
+    facts: RwLock<Facts>,
+    /// Counts batches folded.
+    moved: watch::Sender<u64>,
+    /// Counts batches that held a calendar fact.
+    calendar: watch::Sender<u64>,
+    /// Kept only for a simulation.
+    changed: Option<Mutex<Changed>>,
+}
+
+impl Followed {
+    pub(crate) fn new(partitions: u32, keep_changed: bool) -> Arc<Self> {
+        let at = vec![0; usize::try_from(partitions).expect("a count of partitions")];
+        Arc::new(Self {
+            facts: RwLock::new(Facts { market: Market::default(), at }),
+            moved: watch::Sender::new(0),
+            calendar: watch::Sender::new(0),
+            changed: keep_changed.then(Mutex::default),
+        })
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Facts> {
+        self.facts.read()
+    }
+
+    /// Changes with each batch folded.
+    pub(crate) fn moved(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    /// Changes with calendar facts.
+    pub(crate) fn calendar(&self) -> watch::Receiver<u64> {
+        self.calendar.subscribe()
+    }
+
+    #[allow(dead_code)]
+    /// What moved since the last call.
+    pub(crate) fn take_changed(&self) -> Changed {
+        self.changed.as_ref().map(|changed| std::mem::take(&mut *changed.lock())).unwrap_or_default()
+    }
+
+    /// Whether each partition has been folded up to the offset named for it.
+    pub(crate) fn has_reached(&self, wanted: &[u64]) -> bool {
+        let facts = self.facts.read();
+        wanted.len() <= facts.at.len() && wanted.iter().zip(&facts.at).all(|(wanted, at)| at >= wanted)
+    }
+
+    /// Waits for [`Followed::has_reached`], at most `limit`.
+    pub(crate) async fn reach(&self, wanted: &[u64], limit: Duration) -> bool {
+        if self.has_reached(wanted) {
+            return true;
+        }
+        let mut moved = self.moved();
+        // What a sender in `self` outlives cannot close.
+        let reached = moved.wait_for(|_| self.has_reached(wanted));
+        matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
+    /// Follows one partition for ever; returns when the log is closed or cannot be folded further.
+    pub(crate) async fn follow(self: Arc<Self>, log: Arc<dyn EventLog>, partition: u32) -> Result<(), Error> {
+        let mut records = log.follow(Topic::Market, partition, 0);
+        let mut reader = Reader::default();
+        loop {
+            match records.next().await {
+                Ok(batch) => self.fold(&mut reader, partition, &batch)?,
+                Err(event_log::Error::Closed) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(partition, %error, "reading the market failed; trying again");
+                    tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
+                }
+            }
+        }
+    }
+
+    fn fold(&self, reader: &mut Reader, partition: u32, batch: &[Arc<Stored>]) -> Result<(), Error> {
+        let topic = Topic::Market;
+        let corrupt = |source| Error::Corrupt { topic, partition, source };
+        // Decoded before the lock is taken, as deciding waits for it.
+        let mut live = Vec::with_capacity(batch.len());
+        for stored in batch {
+            let verdict = reader.fold(stored.offset, &stored.record.headers).map_err(corrupt)?;
+            if verdict == Verdict::Entry {
+                let failed = |e: event_schemas::DecodeError| Error::Entry {
+                    topic,
+                    partition,
+                    offset: stored.offset,
+                    reason: e.to_string(),
+                };
+                let entry = decode_market_entry(&stored.record.value).map_err(failed)?;
+                live.push((entry.key.into_owned(), entry.events));
+            }
+        }
+        let mut calendar = false;
+        let mut changed = self.changed.as_ref().map(Mutex::lock);
+        {
+            let mut facts = self.facts.write();
+            let mut market = std::mem::take(&mut facts.market);
+            for (key, events) in live {
+                market = fold_entry(market, &key, &events);
+                for event in &events {
+                    calendar |= matches!(event.data, MarketEventData::Calendar(_));
+                    if let Some(changed) = &mut changed {
+                        changed.note(event);
+                    }
+                }
+            }
+            facts.market = market;
+            facts.at[partition as usize] = reader.offset;
+        }
+        drop(changed);
+        self.moved.send_modify(|count| *count += 1);
+        if calendar {
+            self.calendar.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+}
+
+impl Changed {
+    fn note(&mut self, event: &MarketEvent) {
+        match &event.data {
+            MarketEventData::Instrument(fact) => drop(self.instruments.insert(fact.instrument)),
+            MarketEventData::Price(fact) => drop(self.instruments.insert(fact.instrument)),
+            MarketEventData::Last(fact) => drop(self.instruments.insert(fact.instrument)),
+            MarketEventData::Scheme(fact) => drop(self.schemes.insert(fact.scheme)),
+            MarketEventData::Nav(fact) => drop(self.schemes.insert(fact.scheme)),
+            MarketEventData::Calendar(_) => self.calendar = true,
+            MarketEventData::CommandRefused(_) => {}
+        }
+    }
+}
+
+/// The market after one entry about `key`.
+pub(crate) fn fold_entry(market: Market, key: &str, events: &[MarketEvent]) -> Market {
+    let mut market = events.iter().fold(market, market::evolve);
+    match market.seqs.get_mut(key) {
+        Some(seq) => *seq += 1,
+        None => drop(market.seqs.insert(key.into(), 1)),
+    }
+    market
+}
+
+/// Runs `f`, and says in words what a panic said.
+pub(crate) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+    })
+}

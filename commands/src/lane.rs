@@ -1,0 +1,183 @@
+//! One topic's way from the desk to its writers and back: hands over, waits within a limit, and reads the
+//! outcomes of known keys from the log.
+
+use crate::{
+    known::{Key, Known, Outcomes},
+    outcome::{Answer, Answered, Outcome},
+    queue::{Prepared, Queue, Reply},
+};
+use event_log::{EventLog, Stored, Topic};
+use event_schemas::DecodeError;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// After how long a caller that was turned away may try again.
+const RETRY_AFTER_S: u32 = 1;
+/// What a caller is told that was turned away.
+pub(crate) const BUSY: Answer = Answer::Busy { retry_after_s: RETRY_AFTER_S };
+
+/// A topic's queues and outcomes, by partition.
+pub(crate) struct Lane<I> {
+    pub topic: Topic,
+    pub log: Arc<dyn EventLog>,
+    pub queues: Vec<Queue<I>>,
+    pub outcomes: Vec<Arc<Outcomes>>,
+    /// Reads the outcome in an entry's value.
+    pub read_outcome: fn(&[u8]) -> Result<Outcome, DecodeError>,
+    pub wait: Duration,
+}
+
+/// A known key met at a place in a batch.
+struct Recall {
+    index: usize,
+    partition: u32,
+    known: Known,
+    content: [u8; 16],
+    replayed: bool,
+}
+
+impl<I> Lane<I> {
+    /// Submits one command.
+    pub(crate) async fn submit(&self, partition: u32, command: Prepared<I>) -> Answer {
+        let content = command.content;
+        let reply = match self.outcomes[partition as usize].get(&command.key) {
+            Some(known) => Reply::Known { known, replayed: true },
+            None => {
+                let Some(reply) = self.queues[partition as usize].push(command) else { return BUSY };
+                match tokio::time::timeout(self.wait, reply).await {
+                    Ok(Ok(reply)) => reply,
+                    // The writer ended without a word, or takes too long: either way the log will know.
+                    Ok(Err(_)) | Err(_) => return Answer::Unknown,
+                }
+            }
+        };
+        match reply {
+            Reply::Done(answered) => Answer::Answered(answered),
+            Reply::Busy => BUSY,
+            Reply::Known { known, .. } if known.content != content => {
+                Answer::KeyReused { partition, first_offset: known.offset }
+            }
+            Reply::Known { known, replayed } => self
+                .recall(partition, known.offset)
+                .await
+                .map_or(Answer::Unknown, |answered| Answer::Answered(Answered { replayed, ..answered })),
+        }
+    }
+
+    /// Submits commands in order, one hand-over to each partition; `None` where an answer is given already.
+    pub(crate) async fn submit_all(&self, commands: Vec<(u32, Option<Prepared<I>>)>, answers: &mut [Option<Answer>]) {
+        let mut recalls = Vec::new();
+        let mut by_partition: Vec<(Vec<Place>, Vec<Prepared<I>>)> = Vec::new();
+        by_partition.resize_with(self.queues.len(), Default::default);
+        for (index, (partition, command)) in commands.into_iter().enumerate() {
+            let Some(command) = command else { continue };
+            let content = command.content;
+            if let Some(known) = self.outcomes[partition as usize].get(&command.key) {
+                recalls.push(Recall { index, partition, known, content, replayed: true });
+            } else {
+                let (places, commands) = &mut by_partition[partition as usize];
+                places.push(Place { index, content });
+                commands.push(command);
+            }
+        }
+        let deadline = Instant::now() + self.wait;
+        let mut under_way = Vec::new();
+        for ((partition, queue), (places, commands)) in (0..).zip(&self.queues).zip(by_partition) {
+            if commands.is_empty() {
+                continue;
+            }
+            match queue.push_all(commands) {
+                Some(replies) => under_way.push((partition, places, replies)),
+                None => places.iter().for_each(|place| answers[place.index] = Some(BUSY)),
+            }
+        }
+        for (partition, places, replies) in under_way {
+            let Ok(Ok(replies)) = tokio::time::timeout_at(deadline.into(), replies).await else { continue };
+            for (Place { index, content }, reply) in places.into_iter().zip(replies) {
+                match reply {
+                    Reply::Done(answered) => answers[index] = Some(Answer::Answered(answered)),
+                    Reply::Busy => answers[index] = Some(BUSY),
+                    Reply::Known { known, replayed } => {
+                        recalls.push(Recall { index, partition, known, content, replayed });
+                    }
+                }
+            }
+        }
+        self.recall_all(recalls, answers).await;
+    }
+
+    /// The outcome first given under a key.
+    pub(crate) async fn outcome(&self, partition: u32, key: &Key) -> Option<Answered> {
+        let known = self.outcomes[partition as usize].get(key)?;
+        self.recall(partition, known.offset).await
+    }
+
+    async fn recall(&self, partition: u32, offset: u64) -> Option<Answered> {
+        let stored = self.read(partition, vec![offset]).await;
+        self.answered(partition, stored.first()?)
+    }
+
+    async fn recall_all(&self, recalls: Vec<Recall>, answers: &mut [Option<Answer>]) {
+        let mut wanted: HashMap<u32, Vec<u64>> = HashMap::new();
+        let (same, other): (Vec<_>, Vec<_>) = recalls.into_iter().partition(|r| r.known.content == r.content);
+        for Recall { index, partition, known, .. } in other {
+            answers[index] = Some(Answer::KeyReused { partition, first_offset: known.offset });
+        }
+        for recall in &same {
+            wanted.entry(recall.partition).or_default().push(recall.known.offset);
+        }
+        let mut found: HashMap<(u32, u64), Answered> = HashMap::new();
+        for (partition, mut offsets) in wanted {
+            offsets.sort_unstable();
+            offsets.dedup();
+            for stored in self.read(partition, offsets).await {
+                if let Some(answered) = self.answered(partition, &stored) {
+                    found.insert((partition, stored.offset), answered);
+                }
+            }
+        }
+        for Recall { index, partition, known, replayed, .. } in same {
+            answers[index] = found
+                .get(&(partition, known.offset))
+                .map(|answered| Answer::Answered(Answered { replayed, ..answered.clone() }));
+        }
+    }
+
+    /// The records at these ascending offsets; fewer when the log cannot be read.
+    async fn read(&self, partition: u32, mut offsets: Vec<u64>) -> Vec<Arc<Stored>> {
+        let mut found: Vec<Arc<Stored>> = Vec::with_capacity(offsets.len());
+        while !offsets.is_empty() {
+            match self.log.read_at(self.topic, partition, offsets.clone()).await {
+                Ok(batch) if batch.is_empty() => break,
+                Ok(batch) => {
+                    offsets.drain(..batch.len().min(offsets.len()));
+                    found.extend(batch);
+                }
+                Err(error) => {
+                    tracing::warn!(topic = %self.topic, partition, %error, "reading outcomes failed");
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    fn answered(&self, partition: u32, stored: &Stored) -> Option<Answered> {
+        match (self.read_outcome)(&stored.record.value) {
+            Ok(outcome) => Some(Answered { outcome, partition, offset: stored.offset, replayed: true }),
+            Err(error) => {
+                tracing::error!(topic = %self.topic, partition, offset = stored.offset, %error, "an entry cannot be read");
+                None
+            }
+        }
+    }
+}
+
+/// A command's place in its batch.
+struct Place {
+    index: usize,
+    content: [u8; 16],
+}

@@ -1,0 +1,311 @@
+//! Accounts as a writer's subject: the books, decided and folded by `domain::book`, and the index of due work.
+
+use crate::{
+    config::Config,
+    followed::{Followed, guarded},
+    known::Key,
+    outcome::Outcome,
+    queue::Prepared,
+    subject::{Broken, How, Place, Replayed, Subject, Written, bounded_kinds, from_hex, hex},
+    submission::{By, Submission},
+};
+use domain::{
+    book::{self, Book, Context},
+    calendar::CalendarMode,
+    command::{Command, Submitter},
+    event::{Event, EventData},
+    ids::{AccountId, CommandId},
+    policy::Policy,
+    rejection::{Refusal, Rejection},
+    time::Timestamp,
+};
+use event_log::{RecordKind, Stored, Topic, VALUE_BYTES_MAX};
+use event_schemas::{
+    self as schemas, CommandEnvelope, Entry, EntryContext, command_body, decode_entry, encode_entry, key_hash,
+};
+use serde_json::value::RawValue;
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+use tokio::sync::watch;
+
+/// First size of an entry's buffer: an order's entry fits.
+const ENTRY_BYTES: usize = 1_024;
+/// The figure of a refusal that holds the hash of a command which could not be decided.
+const HASH: &str = "hash";
+
+/// One account's book and when it next has due work; the book is absent only while it is folded.
+struct Slot {
+    book: Option<Book>,
+    due: Option<Timestamp>,
+}
+
+impl Slot {
+    fn new(account: AccountId) -> Self {
+        Self { book: Some(Book::new(account)), due: None }
+    }
+}
+
+/// The books of one partition.
+pub(crate) struct Ledger {
+    books: HashMap<AccountId, Slot>,
+    /// Accounts by when they next have due work.
+    due: BTreeSet<(Timestamp, AccountId)>,
+    followed: Arc<Followed>,
+    calendar: CalendarMode,
+    policy: Arc<Policy>,
+    back_office: Arc<By>,
+}
+
+impl Ledger {
+    pub(crate) fn new(followed: Arc<Followed>, config: &Config) -> Self {
+        let back_office =
+            By { subject: "back-office".into(), role: Submitter::System, session: None, origin: None, algo_id: None };
+        Self {
+            books: HashMap::new(),
+            due: BTreeSet::new(),
+            followed,
+            calendar: config.calendar,
+            policy: Arc::clone(&config.policy),
+            back_office: Arc::new(back_office),
+        }
+    }
+
+    /// Looks again when an account next has due work.
+    fn index(due: &mut BTreeSet<(Timestamp, AccountId)>, account: AccountId, slot: &mut Slot, next: Option<Timestamp>) {
+        if slot.due == next {
+            return;
+        }
+        if let Some(before) = slot.due {
+            due.remove(&(before, account));
+        }
+        if let Some(next) = next {
+            due.insert((next, account));
+        }
+        slot.due = next;
+    }
+
+    fn index_all(&mut self) {
+        let facts = self.followed.read();
+        self.due.clear();
+        for (account, slot) in &mut self.books {
+            slot.due = None;
+            let next = slot.book.as_ref().and_then(|book| book::next_due(book, &facts.market, self.calendar));
+            Self::index(&mut self.due, *account, slot, next);
+        }
+    }
+}
+
+impl Subject for Ledger {
+    const TOPIC: Topic = Topic::Ledger;
+    const KIND: RecordKind = RecordKind::Entry;
+    type Item = Submission;
+
+    fn reset(&mut self) {
+        self.books.clear();
+        self.due.clear();
+    }
+
+    fn replay(&mut self, stored: &Stored) -> Result<Replayed, String> {
+        let entry = decode_entry(&stored.record.value).map_err(|e| e.to_string())?;
+        let slot = self.books.entry(entry.account).or_insert_with(|| Slot::new(entry.account));
+        let book = slot.book.take().ok_or("an earlier entry of the account could not be folded")?;
+        if entry.seq != book.seq + 1 {
+            return Err(format!("its seq is {}, but {} is next in {}", entry.seq, book.seq + 1, entry.account));
+        }
+        slot.book = Some(guarded(|| book::fold(book, entry.seq, &entry.events))?);
+        let refused = match entry.events.as_slice() {
+            [Event { data: EventData::CommandRefused(refused), .. }] => Some(refused),
+            _ => None,
+        };
+        Ok(Replayed {
+            key: Key(key_hash(entry.account.as_str(), entry.command.by.role, &entry.command.id)),
+            content: content_of(&entry.command, refused),
+        })
+    }
+
+    fn replayed(&mut self) {
+        self.index_all();
+    }
+
+    fn answer(&mut self, command: &Prepared<Submission>, how: How, place: Place) -> Result<Written, Broken> {
+        let submission = &command.item;
+        let account = submission.account;
+        let slot = self.books.entry(account).or_insert_with(|| Slot::new(account));
+        let facts = self.followed.read();
+        let now = place.recorded_at;
+        let context = Context { now, market: &facts.market, calendar: self.calendar, policy: &self.policy };
+        let book = slot.book.as_ref().ok_or(Broken)?;
+        let (outcome, first, events) = match how {
+            How::Repeat(first) => (schemas::Outcome::Repeat, Some(first), Vec::new()),
+            How::Refuse(refusal) => (schemas::Outcome::Refused, None, book::refuse(refusal, now)),
+            How::Decide => {
+                let events = match behind(submission, &facts.at) {
+                    Some(refusal) => book::refuse(refusal, now),
+                    None => decide(book, command, &context),
+                };
+                let refused = matches!(events.as_slice(), [Event { data: EventData::CommandRefused(_), .. }]);
+                let outcome = if refused { schemas::Outcome::Refused } else { schemas::Outcome::Accepted };
+                (outcome, None, events)
+            }
+        };
+        let mut entry = Entry {
+            account,
+            seq: book.seq + 1,
+            source: place.source,
+            recorded_at: now,
+            command: envelope(submission, &command.body),
+            context: EntryContext {
+                market: facts.at.clone(),
+                calendar: self.calendar,
+                policy: Cow::Borrowed(self.policy.version()),
+                rules: book::RULES,
+            },
+            outcome,
+            first,
+            events,
+        };
+        let mut value = Vec::with_capacity(ENTRY_BYTES);
+        encode_entry(&entry, &mut value);
+        if value.len() > VALUE_BYTES_MAX {
+            // Neither the command nor what it would do can be kept: its hash is.
+            entry.command.body = Cow::Owned(RawValue::NULL.to_owned());
+            entry.outcome = schemas::Outcome::Refused;
+            entry.events = book::refuse(undecodable(command).with("bytes", value.len()), now);
+            value.clear();
+            encode_entry(&entry, &mut value);
+        }
+        let folding = slot.book.take().ok_or(Broken)?;
+        let folded = guarded(|| book::fold(folding, entry.seq, &entry.events)).map_err(|reason| {
+            tracing::error!(%account, command = %submission.id, reason, "folding a decision failed; it will be refused");
+            Broken
+        })?;
+        let next = book::next_due(&folded, &facts.market, self.calendar);
+        slot.book = Some(folded);
+        Self::index(&mut self.due, account, slot, next);
+        Ok(Written {
+            key: account.as_str().into(),
+            ce_id: entry.ce_id().into(),
+            kinds: bounded_kinds(schemas::kinds(&entry.events)),
+            value: value.into(),
+            seq: entry.seq,
+            outcome: Outcome::of_entry(&entry),
+        })
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    fn due(&mut self, now: Timestamp, limit: usize, is_known: &dyn Fn(&Key) -> bool) -> Vec<Prepared<Submission>> {
+        let mut work = Vec::new();
+        let facts = self.followed.read();
+        let context = Context { now, market: &facts.market, calendar: self.calendar, policy: &self.policy };
+        while work.len() < limit {
+            let Some((at, account)) = self.due.first().copied().filter(|(at, _)| *at <= now) else { break };
+            self.due.remove(&(at, account));
+            let Some(slot) = self.books.get_mut(&account) else { continue };
+            // Parked until its next entry: what is due but has an outcome must not come back for ever.
+            slot.due = None;
+            let Some(book) = &slot.book else { continue };
+            for (id, command) in book::due(book, &context, limit - work.len()) {
+                let prepared = prepare(self.back_office_submission(account, id, command, now));
+                if !is_known(&prepared.key) {
+                    work.push(prepared);
+                }
+            }
+        }
+        work
+    }
+
+    fn wakes(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.followed.calendar())
+    }
+
+    fn woken(&mut self) {
+        self.index_all();
+    }
+}
+
+impl Ledger {
+    fn back_office_submission(
+        &self,
+        account: AccountId,
+        id: CommandId,
+        command: Command,
+        now: Timestamp,
+    ) -> Submission {
+        let by = Arc::clone(&self.back_office);
+        Submission { account, id, by, command, request_id: None, min_market: None, min_position: None, issued_at: now }
+    }
+}
+
+/// Deciding, with a panic turned into a refusal: one bad command never stops a partition.
+fn decide(book: &Book, command: &Prepared<Submission>, context: &Context<'_>) -> Vec<Event> {
+    guarded(|| book::decide(book, &command.item.command, context)).unwrap_or_else(|reason| {
+        let account = command.item.account;
+        tracing::error!(%account, command = %command.item.id, reason, "deciding failed; the command is refused");
+        book::refuse(undecodable(command), context.now)
+    })
+}
+
+/// The desk has waited for the market facts that a command names; here it is refused if they did not come.
+fn behind(submission: &Submission, at: &[u64]) -> Option<Refusal> {
+    let wanted = submission.min_market.as_ref()?;
+    let reached = wanted.len() <= at.len() && wanted.iter().zip(at).all(|(wanted, at)| at >= wanted);
+    (!reached).then(|| Rejection::MarketBehind.with("wanted", list(wanted)).with("reached", list(at)))
+}
+
+fn list(offsets: &[u64]) -> String {
+    offsets.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// The refusal of a command that cannot be decided.
+pub(crate) fn undecodable<I>(command: &Prepared<I>) -> Refusal {
+    Rejection::Undecodable.with(HASH, hex(&command.content))
+}
+
+/// The hash of what a key was used for: of the body, unless the body itself could not be kept.
+pub(crate) fn content_of(
+    command: &CommandEnvelope<'_>,
+    refused: Option<&domain::rejection::CommandRefused>,
+) -> [u8; 16] {
+    refused
+        .filter(|refused| refused.code == Rejection::Undecodable)
+        .and_then(|refused| from_hex(refused.figures.get(HASH)?))
+        .unwrap_or_else(|| command.content_hash())
+}
+
+/// A submission with its stored body and hashes.
+pub(crate) fn prepare(item: Submission) -> Prepared<Submission> {
+    let body = command_body(&item.command);
+    let key = Key(key_hash(item.account.as_str(), item.by.role, item.id.as_str()));
+    let content = schemas::content_hash(item.command.kind(), item.command.version(), body.get());
+    Prepared { item, body, key, content }
+}
+
+fn envelope<'a>(submission: &'a Submission, body: &'a RawValue) -> CommandEnvelope<'a> {
+    CommandEnvelope {
+        id: Cow::Borrowed(submission.id.as_str()),
+        kind: Cow::Borrowed(submission.command.kind()),
+        v: submission.command.version(),
+        body: Cow::Borrowed(body),
+        issued_at: submission.issued_at,
+        by: stored_by(&submission.by),
+        request_id: submission.request_id.as_deref().map(Cow::Borrowed),
+        min_position: submission.min_position.as_deref().map(Cow::Borrowed),
+    }
+}
+
+/// Who asked, as it is stored.
+pub(crate) fn stored_by(by: &By) -> schemas::By<'_> {
+    schemas::By {
+        subject: Cow::Borrowed(&by.subject),
+        role: by.role,
+        session: by.session.as_deref().map(Cow::Borrowed),
+        origin: by.origin.as_deref().map(Cow::Borrowed),
+        algo_id: by.algo_id.as_deref().map(Cow::Borrowed),
+    }
+}

@@ -1,0 +1,556 @@
+//! The one writer of a partition: claims it, decides in order, appends in flights, and answers only
+//! what is durable and live by the ledger rule. Knows neither accounts nor facts, which are its subject.
+//!
+//! Its life: fold the log to its end; claim; once that very claim is seen live, serve; after any append
+//! that failed or is of unknown result, throw away what was decided ahead of the log and begin again.
+//! While one flight is appended the next is decided, so flights grow by themselves with the load.
+
+use crate::{
+    clock::Clock,
+    error::Error,
+    flight::{Flight, Landing, Speculative},
+    known::{Key, Known, Outcomes},
+    metrics::Meters,
+    outcome::Answered,
+    queue::{HandOver, Prepared, QueueState, Reply, Waiter},
+    subject::{How, Place, Subject},
+};
+use domain::{
+    rejection::{Refusal, Rejection},
+    time::Timestamp,
+};
+use event_log::{
+    BoxFuture, EventLog, Headers, Record,
+    rule::{Reader, Verdict},
+};
+use event_schemas::{Claim, encode_claim};
+use std::{
+    collections::{HashSet, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Commands decided before the writer lets other tasks run: well under a millisecond.
+const BURST_COMMANDS: usize = 64;
+/// Due commands decided before clients are looked at again, so that a day's end does not starve them.
+const DUE_COMMANDS: usize = 32;
+/// The first and the longest wait before a claim is tried again.
+const BACK_OFF_MS: (u64, u64) = (10, 2_000);
+
+/// The writer of one partition.
+pub(crate) struct Writer<S: Subject> {
+    pub subject: S,
+    pub partition: u32,
+    pub inbox: mpsc::UnboundedReceiver<HandOver<S::Item>>,
+    pub queue: Arc<QueueState>,
+    pub outcomes: Arc<Outcomes>,
+    pub clock: Arc<dyn Clock>,
+    pub batch: usize,
+    pub batch_bytes: usize,
+    pub stop: watch::Receiver<bool>,
+    pub state: State<S::Item>,
+}
+
+/// What a writer holds beside its wiring.
+pub(crate) struct State<I> {
+    /// Fresh and random at each start, so that no earlier writer's entries are taken for its own.
+    writer: u128,
+    reader: Reader,
+    /// The source of the last entry decided.
+    source: i64,
+    /// No entry is recorded before this.
+    recorded_at: Timestamp,
+    speculative: Speculative,
+    backlog: VecDeque<(Prepared<I>, Waiter)>,
+    /// Keys whose decision could not be folded: they are refused when decided again.
+    poison: HashSet<Key>,
+    meters: Meters,
+    failures: u32,
+}
+
+impl<I> State<I> {
+    pub(crate) fn new(meters: Meters) -> Self {
+        Self {
+            writer: rand::random(),
+            reader: Reader::default(),
+            source: -1,
+            recorded_at: Timestamp::from_micros(i64::MIN),
+            speculative: Speculative::default(),
+            backlog: VecDeque::new(),
+            poison: HashSet::new(),
+            meters,
+            failures: 0,
+        }
+    }
+}
+
+/// Why serving ended.
+enum Ended {
+    Stopped,
+    /// What was decided ahead of the log is of no use; these callers wait.
+    Lost(Orphans),
+}
+
+/// Commands that were decided ahead of the log when it was lost.
+#[derive(Default)]
+struct Orphans {
+    /// Appended with unknown result: they may still land, until the next claim is live.
+    unknown: Vec<Landing>,
+    /// Not appended: they are in the log only if their key was known.
+    absent: Vec<Landing>,
+}
+
+/// An append under way.
+struct Flying<'log> {
+    append: BoxFuture<'log, Result<u64, event_log::Error>>,
+    landings: Vec<Landing>,
+    since: Instant,
+}
+
+impl<S: Subject> Writer<S> {
+    /// Serves until told to stop; `ready` hears once the partition is folded and its first claim was tried.
+    pub(crate) async fn run(mut self, log: Arc<dyn EventLog>, ready: oneshot::Sender<Result<(), Error>>) {
+        let mut ready = Some(ready);
+        let mut orphans = Orphans::default();
+        loop {
+            if let Err(error) = self.fold_again(&*log, ready.is_some()).await {
+                return self.halt(error, ready.take()).await;
+            }
+            self.answer_again(std::mem::take(&mut orphans.absent)).into_iter().for_each(Landing::turn_away);
+            orphans.unknown = self.answer_again(orphans.unknown);
+            match self.claim(&*log, &mut ready).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return self.halt(error, ready.take()).await,
+            }
+            // From here on an append of an earlier term changes nothing, even if it still lands.
+            self.answer_again(std::mem::take(&mut orphans.unknown)).into_iter().for_each(Landing::turn_away);
+            self.queue.set_serving(true);
+            if let Some(ready) = ready.take() {
+                drop(ready.send(Ok(())));
+            }
+            match self.serve(&*log).await {
+                Ended::Stopped => break,
+                Ended::Lost(lost) => {
+                    self.queue.set_serving(false);
+                    self.state.failures += 1;
+                    self.state.meters.lost.increment(1);
+                    orphans = lost;
+                }
+            }
+        }
+        self.queue.set_serving(false);
+        self.turn_away();
+    }
+
+    /// Reads the whole partition into a fresh subject: once after each failure, not at each try to claim.
+    async fn fold_again(&mut self, log: &dyn EventLog, first: bool) -> Result<(), Error> {
+        self.subject.reset();
+        self.state.reader = Reader::default();
+        self.state.speculative.clear();
+        self.catch_up(log, first).await
+    }
+
+    /// Folds what the log holds beyond what was read. At the start a log that cannot be read is an error;
+    /// later it is read again until it can be.
+    async fn catch_up(&mut self, log: &dyn EventLog, first: bool) -> Result<(), Error> {
+        let (topic, partition) = (S::TOPIC, self.partition);
+        let mut failures = 0;
+        loop {
+            let batch = match log.read(topic, partition, self.state.reader.offset, event_log::READ_RECORDS_MAX).await {
+                Ok(batch) => batch,
+                Err(source) if first || *self.stop.borrow() => return Err(Error::Log { topic, partition, source }),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%topic, partition, %error, "reading the log failed; trying again");
+                    self.busy_for(back_off(failures)).await;
+                    continue;
+                }
+            };
+            if batch.is_empty() {
+                self.state.source = self.state.reader.last;
+                return Ok(());
+            }
+            for stored in &batch {
+                let headers = &stored.record.headers;
+                let corrupt = |source| Error::Corrupt { topic, partition, source };
+                let verdict = self.state.reader.fold(stored.offset, headers).map_err(corrupt)?;
+                if matches!(verdict, Verdict::Claim | Verdict::Entry) {
+                    self.state.recorded_at = self.state.recorded_at.max(Timestamp::from_micros(headers.ce_time));
+                }
+                if verdict == Verdict::Entry {
+                    let replayed = self.subject.replay(stored).map_err(|reason| Error::Entry {
+                        topic,
+                        partition,
+                        offset: stored.offset,
+                        reason,
+                    })?;
+                    let known = Known { content: replayed.content, offset: stored.offset };
+                    self.outcomes.remember(replayed.key, known);
+                }
+            }
+        }
+    }
+
+    /// Claims the next term, again and again with back-off, until a claim of its own is seen live; false when told to stop.
+    ///
+    /// While none can be written, callers are turned away.
+    async fn claim(
+        &mut self,
+        log: &dyn EventLog,
+        ready: &mut Option<oneshot::Sender<Result<(), Error>>>,
+    ) -> Result<bool, Error> {
+        let first = ready.is_some();
+        loop {
+            if self.state.failures > 0 {
+                self.busy_for(back_off(self.state.failures)).await;
+                self.catch_up(log, false).await?;
+            }
+            if *self.stop.borrow() {
+                return Ok(false);
+            }
+            let term = self.state.reader.term + 1;
+            let claim = self.claim_record(term, log);
+            let at = Some(self.state.reader.offset);
+            let appended = log.append(S::TOPIC, self.partition, at, vec![claim]).await;
+            // Whatever the append said, the log says what happened.
+            self.catch_up(log, first).await?;
+            let Reader { term: held, writer, .. } = self.state.reader;
+            if held == term && writer == self.state.writer {
+                tracing::info!(topic = %S::TOPIC, partition = self.partition, term, "the partition is claimed");
+                self.subject.replayed();
+                return Ok(true);
+            }
+            let reason = appended.err().map_or_else(|| "another claim came first".to_owned(), |e| e.to_string());
+            tracing::warn!(topic = %S::TOPIC, partition = self.partition, term, reason, "claiming failed; trying again");
+            self.state.failures += 1;
+            self.turn_away();
+            if let Some(ready) = ready.take() {
+                drop(ready.send(Ok(())));
+            }
+        }
+    }
+
+    fn claim_record(&mut self, term: u64, log: &dyn EventLog) -> Record {
+        let writer = self.state.writer;
+        let recorded_at = self.now();
+        let claim = Claim { term, writer, commands: log.commands_id().to_string().into(), recorded_at };
+        let mut value = Vec::new();
+        encode_claim(&claim, &mut value);
+        let ce_id = format!("claim/{term}/{writer:032x}").into();
+        Record { key: None, headers: Headers::claim(term, writer, ce_id, recorded_at.micros()), value: value.into() }
+    }
+
+    /// Never before what was recorded last.
+    fn now(&mut self) -> Timestamp {
+        self.state.recorded_at = self.state.recorded_at.max(self.clock.now());
+        self.state.recorded_at
+    }
+
+    /// Decides and appends until told to stop, or until what was decided is lost.
+    async fn serve(&mut self, log: &dyn EventLog) -> Ended {
+        let clock = Arc::clone(&self.clock);
+        let mut wakes = self.subject.wakes();
+        let mut stop = self.stop.clone();
+        let mut alarm: Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send + '_>>)> = None;
+        let mut next = Flight::default();
+        let mut flying: Option<Flying<'_>> = None;
+        let mut stopping = *stop.borrow_and_update();
+        loop {
+            if stopping {
+                self.queue.set_serving(false);
+                self.turn_away();
+            } else if self.fill(&mut next).is_err() {
+                // What is under way was decided well, and must not land behind the back of the next claim.
+                let mut orphans = Orphans::default();
+                if flying.is_some() {
+                    let appended = landed(&mut flying).await;
+                    let Flying { landings, since, .. } = flying.take().expect("it was awaited");
+                    orphans = self.settle(appended, landings, since).err().unwrap_or_default();
+                }
+                orphans.absent.extend(next.landings);
+                return Ended::Lost(orphans);
+            }
+            if flying.is_none() && !next.is_empty() {
+                flying = Some(self.launch(log, std::mem::take(&mut next)));
+            }
+            if stopping && flying.is_none() {
+                return Ended::Stopped;
+            }
+            let room = !stopping && self.has_room(&next);
+            let more = room && self.has_work();
+            let due_at = self.subject.next_due().filter(|_| room && !more);
+            if alarm.as_ref().map(|(at, _)| *at) != due_at {
+                alarm = due_at.map(|at| (at, clock.reach(at)));
+            }
+            tokio::select! {
+                biased;
+                appended = landed(&mut flying), if flying.is_some() => {
+                    let Flying { landings, since, .. } = flying.take().expect("it was polled");
+                    if let Err(mut orphans) = self.settle(appended, landings, since) {
+                        orphans.absent.extend(next.landings);
+                        return Ended::Lost(orphans);
+                    }
+                }
+                () = tokio::task::yield_now(), if more => {}
+                handed = self.inbox.recv(), if room => match handed {
+                    Some(handed) => spread(&mut self.state.backlog, handed),
+                    None => stopping = true,
+                },
+                () = ring(&mut alarm), if alarm.is_some() => alarm = None,
+                () = woken(&mut wakes) => self.subject.woken(),
+                _ = stop.changed(), if !stopping => stopping = true,
+            }
+        }
+    }
+
+    fn has_room(&self, flight: &Flight) -> bool {
+        flight.landings.len() < self.batch && (flight.is_empty() || flight.bytes < self.batch_bytes)
+    }
+
+    fn has_work(&self) -> bool {
+        !self.state.backlog.is_empty()
+            || !self.inbox.is_empty()
+            || self.subject.next_due().is_some_and(|at| at <= self.clock.now())
+    }
+
+    /// Decides a burst of what waits into the flight.
+    fn fill(&mut self, flight: &mut Flight) -> Result<(), Lost> {
+        if !self.has_room(flight) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let before = flight.landings.len();
+        self.fill_due(flight)?;
+        while flight.landings.len() - before < BURST_COMMANDS && self.has_room(flight) {
+            if self.state.backlog.is_empty() {
+                let Ok(handed) = self.inbox.try_recv() else { break };
+                spread(&mut self.state.backlog, handed);
+            }
+            let Some((command, waiter)) = self.state.backlog.pop_front() else { break };
+            self.take(command, waiter, flight)?;
+        }
+        let decided = flight.landings.len() - before;
+        if decided > 0 {
+            self.state.meters.decide(began.elapsed(), decided);
+            self.state.meters.queue.set(count(self.queue.waiting()));
+        }
+        Ok(())
+    }
+
+    /// Decides some of what time has made due.
+    fn fill_due(&mut self, flight: &mut Flight) -> Result<(), Lost> {
+        if self.subject.next_due().is_none_or(|at| at > self.clock.now()) {
+            return Ok(());
+        }
+        let now = self.now();
+        let (outcomes, speculative) = (&self.outcomes, &self.state.speculative);
+        let is_known = |key: &Key| speculative.contains_key(key) || outcomes.get(key).is_some();
+        let due = self.subject.due(now, DUE_COMMANDS, &is_known);
+        self.state.meters.due.increment(due.len() as u64);
+        for command in due {
+            self.decide(command, Waiter::Nobody, flight)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one command from the queue: known keys go back to the desk, the others are decided.
+    fn take(&mut self, command: Prepared<S::Item>, waiter: Waiter, flight: &mut Flight) -> Result<(), Lost> {
+        self.queue.taken(1);
+        match self.outcomes.get(&command.key) {
+            Some(known) => waiter.reply(Reply::Known { known, replayed: true }),
+            None => self.decide(command, waiter, flight)?,
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, command: Prepared<S::Item>, waiter: Waiter, flight: &mut Flight) -> Result<(), Lost> {
+        let used = self.state.speculative.get(&command.key).copied();
+        let (how, first, repeat) = match used {
+            Some((content, seq)) if content == command.content => (How::Repeat(seq), false, true),
+            Some(_) => (How::Refuse(Refusal::from(Rejection::IdempotencyKeyReused)), false, false),
+            None if self.state.poison.contains(&command.key) => {
+                (How::Refuse(crate::ledger::undecodable(&command)), true, false)
+            }
+            None => (How::Decide, true, false),
+        };
+        let (after, source) = (self.state.source, self.state.source + 1);
+        let recorded_at = self.now();
+        let offset = self.state.reader.offset + (source - self.state.reader.last - 1).unsigned_abs();
+        let Ok(written) = self.subject.answer(&command, how, Place { offset, source, recorded_at }) else {
+            self.state.poison.insert(command.key);
+            self.queue.returned(1);
+            self.state.backlog.push_front((command, waiter));
+            return Err(Lost);
+        };
+        self.state.source = source;
+        if first {
+            self.state.speculative.insert(command.key, (command.content, written.seq));
+        }
+        let headers = Headers {
+            ce_type: S::KIND,
+            ce_id: written.ce_id,
+            ce_time: recorded_at.micros(),
+            term: self.state.reader.term,
+            writer: self.state.writer,
+            after,
+            source,
+            kinds: written.kinds,
+            traceparent: None,
+        };
+        let record = Record { key: Some(written.key), headers, value: written.value };
+        let (key, content, outcome) = (command.key, command.content, written.outcome);
+        flight.push(record, Landing { key, content, outcome, first, repeat, after, source, waiter });
+        Ok(())
+    }
+
+    fn launch<'log>(&mut self, log: &'log dyn EventLog, flight: Flight) -> Flying<'log> {
+        self.state.meters.batch.record(count(flight.landings.len()));
+        let at = Some(self.state.reader.offset);
+        let append = log.append(S::TOPIC, self.partition, at, flight.records);
+        Flying { append, landings: flight.landings, since: Instant::now() }
+    }
+
+    /// Folds what was appended and answers; gives the landings back when the append failed.
+    fn settle(
+        &mut self,
+        appended: Result<u64, event_log::Error>,
+        landings: Vec<Landing>,
+        since: Instant,
+    ) -> Result<(), Orphans> {
+        let (topic, partition) = (S::TOPIC, self.partition);
+        self.state.meters.append.record(since.elapsed().as_secs_f64());
+        match appended {
+            Ok(first) if first == self.state.reader.offset => {}
+            Ok(first) => {
+                tracing::warn!(%topic, partition, first, "the append stands elsewhere; reading again");
+                return Err(Orphans { unknown: landings, absent: Vec::new() });
+            }
+            Err(error) => {
+                tracing::warn!(%topic, partition, %error, entries = landings.len(), "an append failed; reading again");
+                let may_land = matches!(error, event_log::Error::Unknown { .. } | event_log::Error::Closed);
+                let (unknown, absent) = if may_land { (landings, Vec::new()) } else { (Vec::new(), landings) };
+                return Err(Orphans { unknown, absent });
+            }
+        }
+        let mut landings = landings.into_iter();
+        while let Some(landing) = landings.next() {
+            let offset = self.state.reader.offset;
+            let headers = landing.rule_headers(S::KIND, self.state.reader.term, self.state.writer);
+            if self.state.reader.fold(offset, &headers) != Ok(Verdict::Entry) {
+                tracing::error!(%topic, partition, offset, "an own entry is not live; reading again");
+                return Err(Orphans {
+                    unknown: std::iter::once(landing).chain(landings).collect(),
+                    absent: Vec::new(),
+                });
+            }
+            self.land(landing, offset);
+        }
+        self.state.failures = 0;
+        Ok(())
+    }
+
+    /// The entry is durable and live.
+    fn land(&mut self, landing: Landing, offset: u64) {
+        let Landing { key, content, outcome, first, repeat, waiter, .. } = landing;
+        if first {
+            self.outcomes.remember(key, Known { content, offset });
+            self.state.speculative.remove(&key);
+            self.state.poison.remove(&key);
+        }
+        let partition = self.partition;
+        match self.outcomes.get(&key).filter(|_| repeat) {
+            Some(known) => waiter.reply(Reply::Known { known, replayed: true }),
+            None => waiter.reply(Reply::Done(Answered { outcome, partition, offset, replayed: false })),
+        }
+    }
+
+    /// Answers callers whose command the log holds after reading again, and gives the others back.
+    fn answer_again(&mut self, landings: Vec<Landing>) -> Vec<Landing> {
+        let absent = landings.into_iter().filter_map(|landing| match self.outcomes.get(&landing.key) {
+            Some(known) => {
+                landing.waiter.reply(Reply::Known { known, replayed: !landing.first });
+                None
+            }
+            None => Some(landing),
+        });
+        absent.collect()
+    }
+
+    /// Nothing of what waits was recorded.
+    fn turn_away(&mut self) {
+        while let Ok(handed) = self.inbox.try_recv() {
+            spread(&mut self.state.backlog, handed);
+        }
+        self.queue.taken(self.state.backlog.len());
+        self.state.backlog.drain(..).for_each(|(_, waiter)| waiter.reply(Reply::Busy));
+    }
+
+    /// Waits, unless told to stop.
+    async fn busy_for(&mut self, wait: Duration) {
+        // Ending early because of `stop` is what is wanted; its sender gone means the same.
+        let stopped = self.stop.wait_for(|stop| *stop);
+        drop(tokio::time::timeout(wait, stopped).await.map(drop));
+    }
+
+    /// The partition cannot be served: says so once, and turns callers away until told to stop.
+    async fn halt(&mut self, error: Error, ready: Option<oneshot::Sender<Result<(), Error>>>) {
+        self.queue.set_serving(false);
+        self.turn_away();
+        if let Some(ready) = ready {
+            drop(ready.send(Err(error)));
+            return;
+        }
+        self.state.meters.halted.set(1.0);
+        tracing::error!(topic = %S::TOPIC, partition = self.partition, %error, "the writer halts");
+        drop(self.stop.wait_for(|stop| *stop).await.map(drop));
+        self.turn_away();
+    }
+}
+
+/// What was decided is of no use.
+struct Lost;
+
+fn spread<I>(backlog: &mut VecDeque<(Prepared<I>, Waiter)>, handed: HandOver<I>) {
+    handed.spread(|command, waiter| backlog.push_back((command, waiter)));
+}
+
+async fn landed(flying: &mut Option<Flying<'_>>) -> Result<u64, event_log::Error> {
+    match flying {
+        Some(flying) => flying.append.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ring(alarm: &mut Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send + '_>>)>) {
+    match alarm {
+        Some((_, alarm)) => alarm.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when due times may have changed.
+async fn woken(wakes: &mut Option<watch::Receiver<u64>>) {
+    let gone = match wakes {
+        Some(wakes) => wakes.changed().await.is_err(),
+        None => true,
+    };
+    if gone {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Twice as long after each failure, and up to half of it by chance less, so that two writers part.
+fn back_off(failures: u32) -> Duration {
+    let (first_ms, longest_ms) = BACK_OFF_MS;
+    let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(longest_ms);
+    Duration::from_millis(whole_ms - rand::random_range(0..=whole_ms / 2))
+}
+
+/// A count as a metric takes it.
+pub(crate) fn count(count: usize) -> f64 {
+    count as f64
+}
