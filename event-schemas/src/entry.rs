@@ -2,7 +2,7 @@
 //!
 //! Decoding is closed: an unknown field, a missing one or another version is an error that names it.
 
-use crate::{borrowed, command::CommandEnvelope, error::DecodeError, event, write};
+use crate::{borrowed, canonical, command::CommandEnvelope, error::DecodeError, event, write};
 use domain::{calendar::CalendarMode, event::Event, ids::AccountId, time::Timestamp};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::borrow::Cow;
@@ -140,6 +140,21 @@ struct Wire<'a> {
 /// # Errors
 /// Names the field, type or version that this release does not read, and where.
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry<'_>, DecodeError> {
+    match canonical::entry::<Event>(bytes, "{\"v\":1,\"account\":").ok().and_then(from_parts) {
+        Some(entry) => Ok(entry),
+        None => decode_any_form(bytes),
+    }
+}
+
+fn from_parts(parts: canonical::Parts<'_, Event>) -> Option<Entry<'_>> {
+    let canonical::Parts { key, head, command, context, events } = parts;
+    let Head { seq, source, recorded_at, outcome, first } = head;
+    let account = AccountId::new(key).ok()?;
+    Some(Entry { account, seq, source, recorded_at, command, context, outcome, first, events })
+}
+
+/// Reads an entry in any order of fields, with spaces and escapes; says what is wrong.
+fn decode_any_form(bytes: &[u8]) -> Result<Entry<'_>, DecodeError> {
     let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(DecodeError::malformed("an entry"))?;
     let Wire { _v, account, seq, source, recorded_at, command, context, outcome, first, events } = wire;
     Ok(Entry { account, seq, source, recorded_at, command, context, outcome, first, events })
@@ -195,5 +210,53 @@ pub(crate) fn version_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<()
     match u32::deserialize(deserializer)? {
         ENTRY_VERSION => Ok(()),
         other => Err(D::Error::custom(format_args!("version {other}, but this release reads version {ENTRY_VERSION}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: [&str; 4] = [
+        include_str!("../golden/entries/entry.accepted.v1.json"),
+        include_str!("../golden/entries/entry.refused.v1.json"),
+        include_str!("../golden/entries/entry.repeat.v1.json"),
+        include_str!("../golden/entries/entry.filled.v1.json"),
+    ];
+
+    fn fast(bytes: &[u8]) -> Option<Entry<'_>> {
+        canonical::entry::<Event>(bytes, "{\"v\":1,\"account\":").ok().and_then(from_parts)
+    }
+
+    #[test]
+    fn the_canonical_reader_reads_what_is_written() {
+        for text in GOLDEN {
+            let bytes = text.trim_end().as_bytes();
+            assert_eq!(fast(bytes).expect("the canonical form"), decode_any_form(bytes).unwrap());
+        }
+    }
+
+    #[test]
+    fn whatever_the_canonical_reader_takes_the_general_reader_takes_the_same() {
+        for text in GOLDEN {
+            let original = text.trim_end().as_bytes();
+            for at in 0..original.len() {
+                for byte in (0x1f..0x7f).chain([0x00, 0x7f, 0x80, 0xc3, 0xff]) {
+                    let mut changed = original.to_vec();
+                    changed[at] = byte;
+                    if let Some(entry) = fast(&changed) {
+                        let general = decode_any_form(&changed);
+                        assert_eq!(
+                            entry,
+                            general.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&changed)))
+                        );
+                    }
+                    changed.remove(at);
+                    if let Some(entry) = fast(&changed) {
+                        assert_eq!(entry, decode_any_form(&changed).unwrap());
+                    }
+                }
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Knows no log, no offset, no broker and no HTTP; decides nothing and folds nothing.
 
 mod borrowed;
+mod canonical;
 mod check;
 pub mod claim;
 mod command;

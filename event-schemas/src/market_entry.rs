@@ -1,7 +1,7 @@
 //! A market entry: the answer to one observed fact, recorded or refused; knows no account.
 
 use crate::{
-    borrowed,
+    borrowed, canonical,
     command::CommandEnvelope,
     entry::{EntryContext, Head, Outcome, version_1},
     error::DecodeError,
@@ -79,6 +79,12 @@ struct Wire<'a> {
 /// # Errors
 /// Names the field, type or version that this release does not read, and where.
 pub fn decode_market_entry(bytes: &[u8]) -> Result<MarketEntry<'_>, DecodeError> {
+    if let Ok(parts) = canonical::entry(bytes, "{\"v\":1,\"key\":") {
+        let canonical::Parts { key, head, command, context, events } = parts;
+        let Head { seq, source, recorded_at, outcome, first } = head;
+        let key = Cow::Borrowed(key);
+        return Ok(MarketEntry { key, seq, source, recorded_at, command, context, outcome, first, events });
+    }
     let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(DecodeError::malformed("a market entry"))?;
     let Wire { _v, key, seq, source, recorded_at, command, context, outcome, first, events } = wire;
     Ok(MarketEntry { key, seq, source, recorded_at, command, context, outcome, first, events })
