@@ -18,7 +18,6 @@ macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident($payload:ty) = $name:literal v $version:literal,)*) => {
         /// What happened.
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "events live for one decision; boxing them costs an allocation each")]
         pub enum EventData { $($(#[$doc])* $variant($payload),)* }
 
         impl EventData {

@@ -17,6 +17,8 @@ pub mod money;
 pub mod order;
 pub mod policy;
 pub mod position;
+pub mod posting;
 pub mod rejection;
 pub mod row_key;
+pub mod testing;
 pub mod time;

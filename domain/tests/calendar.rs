@@ -13,27 +13,30 @@ use std::{collections::BTreeSet, io::Write, path::PathBuf};
 const EXCHANGE: CalendarMode = CalendarMode::Exchange;
 
 fn date(text: &str) -> Date {
-    Date::parse(text).unwrap()
+    Date::parse(text).expect("a date")
 }
 
 fn at(text: &str) -> Timestamp {
-    Timestamp::parse(text).unwrap()
+    Timestamp::parse(text).expect("a time")
 }
 
 fn nse() -> Exchange {
-    Exchange::new("NSE").unwrap()
+    Exchange::new("NSE").expect("an exchange")
 }
 
 /// The market after the shipped facts, each accepted by `decide`.
 fn shipped() -> Market {
     let now = at("2026-11-23T09:00:00+05:30");
-    calendar_file::parse(calendar_file::SHIPPED).unwrap().into_iter().fold(Market::default(), |mut market, day| {
-        let fact = Fact::from(day);
-        let event = market::decide(&market, &fact, now);
-        assert!(!matches!(event.data, MarketEventData::CommandRefused(_)), "{event:?}");
-        *market.seqs.entry(fact.key()).or_default() += 1;
-        market::evolve(market, &event)
-    })
+    calendar_file::parse(calendar_file::SHIPPED).expect("the shipped file").into_iter().fold(
+        Market::default(),
+        |mut market, day| {
+            let fact = Fact::from(day);
+            let event = market::decide(&market, &fact, now);
+            assert!(!matches!(event.data, MarketEventData::CommandRefused(_)), "{event:?}");
+            *market.seqs.entry(fact.key()).or_default() += 1;
+            market::evolve(market, &event)
+        },
+    )
 }
 
 /// Sessions of which the derived list of trading days has nothing, because NSE's own files of those

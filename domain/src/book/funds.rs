@@ -141,8 +141,9 @@ fn allotted(
     };
     let mut mismatch = Vec::new();
     let invested = *amount - allotment.stamp_duty.unwrap_or_default();
-    let expected = invested.units_at(allotment.nav, Rounding::HalfEven);
-    if expected.is_none_or(|expected| (allotment.units - expected).abs() > UNITS_TOLERANCE) {
+    if (allotment.units - UNITS_TOLERANCE).compare_worth(allotment.nav, invested).is_gt()
+        || (allotment.units + UNITS_TOLERANCE).compare_worth(allotment.nav, invested).is_lt()
+    {
         mismatch.push(Mismatch::Units);
     }
     check_nav(*scheme, allotment.nav_date, allotment.nav, context, &mut mismatch);
