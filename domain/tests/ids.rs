@@ -88,13 +88,13 @@ fn an_order_id_is_its_account_and_the_entry_that_requested_it() {
 
 fn trade(price: &str, trade_id: Option<&str>) -> ImportTrade {
     ImportTrade {
-        instrument: InstrumentId::new("NSE:RELIANCE").unwrap(),
+        instrument: InstrumentId::new("NSE:RELIANCE").expect("a valid test value"),
         kind: Kind::Purchase,
         quantity: Quantity::new(10),
         price: Price::parse(price).ok(),
         exchange: Exchange::new("NSE").ok(),
-        trade_id: trade_id.map(|id| TradeId::new(id).unwrap()),
-        executed_at: Timestamp::parse("2023-06-15T09:31:02+05:30").unwrap(),
+        trade_id: trade_id.map(|id| TradeId::new(id).expect("a valid test value")),
+        executed_at: Timestamp::parse("2023-06-15T09:31:02+05:30").expect("a valid test value"),
     }
 }
 

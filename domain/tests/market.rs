@@ -11,15 +11,15 @@ use domain::{
 };
 
 fn date(text: &str) -> Date {
-    Date::parse(text).unwrap()
+    Date::parse(text).expect("a valid test value")
 }
 
 fn price(text: &str) -> Price {
-    Price::parse(text).unwrap()
+    Price::parse(text).expect("a valid test value")
 }
 
 fn at(text: &str) -> Timestamp {
-    Timestamp::parse(text).unwrap()
+    Timestamp::parse(text).expect("a valid test value")
 }
 
 fn now() -> Timestamp {
@@ -27,16 +27,16 @@ fn now() -> Timestamp {
 }
 
 fn reliance() -> InstrumentId {
-    InstrumentId::new("NSE:RELIANCE").unwrap()
+    InstrumentId::new("NSE:RELIANCE").expect("a valid test value")
 }
 
 fn listing() -> Instrument {
     Instrument {
         instrument: reliance(),
         isin: Isin::new("INE002A01018").ok(),
-        symbol: Symbol::new("RELIANCE").unwrap(),
-        exchange: Exchange::new("NSE").unwrap(),
-        series: Series::new("EQ").unwrap(),
+        symbol: Symbol::new("RELIANCE").expect("a valid test value"),
+        exchange: Exchange::new("NSE").expect("a valid test value"),
+        series: Series::new("EQ").expect("a valid test value"),
         tick_size: Some(price("0.05")),
         band_percent: Some(Percent::whole(20)),
         from: None,
@@ -45,7 +45,7 @@ fn listing() -> Instrument {
 }
 
 fn alias(from: &str, series: &str) -> Instrument {
-    let series = Series::new(series).unwrap();
+    let series = Series::new(series).expect("a valid test value");
     Instrument { isin: None, tick_size: None, band_percent: None, from: Some(date(from)), series, ..listing() }
 }
 
@@ -65,7 +65,7 @@ fn day(on: &str, close: &str) -> DayPrice {
 
 fn scheme() -> Scheme {
     Scheme {
-        scheme: SchemeCode::new("119551").unwrap(),
+        scheme: SchemeCode::new("119551").expect("a valid test value"),
         name: "A scheme".into(),
         isin_growth: None,
         isin_reinvestment: None,
@@ -78,7 +78,12 @@ fn scheme() -> Scheme {
 }
 
 fn nav(on: &str, nav: &str) -> DayNav {
-    DayNav { scheme: scheme().scheme, date: date(on), nav: Nav::parse(nav).unwrap(), corrects: None }
+    DayNav {
+        scheme: scheme().scheme,
+        date: date(on),
+        nav: Nav::parse(nav).expect("a valid test value"),
+        corrects: None,
+    }
 }
 
 /// Records facts as the writer does; gives the market and the last one's refusal.

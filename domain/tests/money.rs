@@ -6,19 +6,19 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::de::{Deserialize, IntoDeserializer, value::Error as Refused};
 
 fn rupees(text: &str) -> Money {
-    Money::parse(text).unwrap()
+    Money::parse(text).expect("a valid test value")
 }
 
 fn price(text: &str) -> Price {
-    Price::parse(text).unwrap()
+    Price::parse(text).expect("a valid test value")
 }
 
 fn nav(text: &str) -> Nav {
-    Nav::parse(text).unwrap()
+    Nav::parse(text).expect("a valid test value")
 }
 
 fn units(text: &str) -> Units {
-    Units::parse(text).unwrap()
+    Units::parse(text).expect("a valid test value")
 }
 
 const ROUNDINGS: [(Rounding, RoundingStrategy); 4] = [
@@ -35,7 +35,7 @@ fn decimal(smallest: i64, scale: u32) -> Decimal {
 /// What the oracle says a figure is in the smallest unit of a scale.
 fn rounded(exact: Decimal, scale: u32, strategy: RoundingStrategy) -> i64 {
     let figure = exact.round_dp_with_strategy(scale, strategy);
-    i64::try_from(figure.mantissa() * 10_i128.pow(scale - figure.scale())).unwrap()
+    i64::try_from(figure.mantissa() * 10_i128.pow(scale - figure.scale())).expect("a valid test value")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use domain::{
 };
 
 fn date(text: &str) -> Date {
-    Date::parse(text).unwrap()
+    Date::parse(text).expect("a date")
 }
 
 #[test]

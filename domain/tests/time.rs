@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 fn date(text: &str) -> Date {
-    Date::parse(text).unwrap()
+    Date::parse(text).expect("a date")
 }
 
 fn at(text: &str) -> Timestamp {
-    Timestamp::parse(text).unwrap()
+    Timestamp::parse(text).expect("a time")
 }
 
 #[test]
