@@ -45,18 +45,18 @@ pub(crate) struct Followed {
     moved: watch::Sender<u64>,
     /// Counts batches that held a calendar fact.
     calendar: watch::Sender<u64>,
-    /// Kept only for a simulation.
-    changed: Option<Mutex<Changed>>,
+    /// What each simulation has not seen yet.
+    changed: Vec<Mutex<Changed>>,
 }
 
 impl Followed {
-    pub(crate) fn new(partitions: u32, keep_changed: bool) -> Arc<Self> {
+    pub(crate) fn new(partitions: u32, simulations: u32) -> Arc<Self> {
         let at = vec![0; usize::try_from(partitions).expect("a count of partitions")];
         Arc::new(Self {
             facts: RwLock::new(Facts { market: Market::default(), at }),
             moved: watch::Sender::new(0),
             calendar: watch::Sender::new(0),
-            changed: keep_changed.then(Mutex::default),
+            changed: (0..simulations).map(|_| Mutex::default()).collect(),
         })
     }
 
@@ -74,10 +74,9 @@ impl Followed {
         self.calendar.subscribe()
     }
 
-    #[allow(dead_code)]
-    /// What moved since the last call.
-    pub(crate) fn take_changed(&self) -> Changed {
-        self.changed.as_ref().map(|changed| std::mem::take(&mut *changed.lock())).unwrap_or_default()
+    /// What moved since this simulation asked last.
+    pub(crate) fn take_changed(&self, simulation: u32) -> Changed {
+        std::mem::take(&mut *self.changed[simulation as usize].lock())
     }
 
     /// Whether each partition has been folded up to the offset named for it.
@@ -132,23 +131,24 @@ impl Followed {
             }
         }
         let mut calendar = false;
-        let mut changed = self.changed.as_ref().map(Mutex::lock);
+        let mut noted: Vec<MarketEvent> = Vec::new();
         {
             let mut facts = self.facts.write();
             let mut market = std::mem::take(&mut facts.market);
             for (key, events) in live {
                 market = fold_entry(market, &key, &events);
-                for event in &events {
-                    calendar |= matches!(event.data, MarketEventData::Calendar(_));
-                    if let Some(changed) = &mut changed {
-                        changed.note(event);
-                    }
+                calendar |= events.iter().any(|event| matches!(event.data, MarketEventData::Calendar(_)));
+                if !self.changed.is_empty() {
+                    noted.extend(events);
                 }
             }
             facts.market = market;
             facts.at[partition as usize] = reader.offset;
         }
-        drop(changed);
+        for changed in &self.changed {
+            let mut changed = changed.lock();
+            noted.iter().for_each(|event| changed.note(event));
+        }
         self.moved.send_modify(|count| *count += 1);
         if calendar {
             self.calendar.send_modify(|count| *count += 1);

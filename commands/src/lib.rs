@@ -26,8 +26,12 @@ mod writer;
 mod known;
 mod lane;
 mod metrics;
+
+mod outside;
 mod queue;
 mod rate;
+mod registrar;
+mod venue;
 
 pub use clock::Clock;
 pub use config::Config;

@@ -11,9 +11,12 @@ use crate::{
     ledger::Ledger,
     metrics::Meters,
     outcome::Outcome,
+    outside::Outside,
     queue::{Queue, queue},
     rate::Rates,
+    registrar::Registrar,
     subject::Subject,
+    venue::Venue,
     writer::{State, Writer},
 };
 use event_log::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, EventLog, Topic, VALUE_BYTES_MAX};
@@ -100,7 +103,8 @@ impl Starting {
         let market_partitions = log.partitions(Topic::Market);
         let market =
             self.lane(market_partitions, |p| Facts::new(p, market_partitions, &config), read_market_outcome).await?;
-        let followed = Followed::new(market_partitions, config.simulated_venue);
+        let simulations = if config.simulated_venue { log.partitions(Topic::Ledger) } else { 0 };
+        let followed = Followed::new(market_partitions, simulations);
         let mut ends = Vec::new();
         for partition in 0..market_partitions {
             let failed = |source| Error::Log { topic: Topic::Market, partition, source };
@@ -118,15 +122,31 @@ impl Starting {
         let ledger = self
             .lane(log.partitions(Topic::Ledger), |_| Ledger::new(Arc::clone(&followed), &config), read_outcome)
             .await?;
-        Ok(Arc::new(Desk {
+        let desk = Arc::new(Desk {
             ledger,
             market,
             followed,
             rates: config.account_commands_per_second.map(Rates::new),
-            clock: config.clock,
+            clock: Arc::clone(&config.clock),
             wait: config.wait,
             market_wait: config.market_wait,
-        }))
+        });
+        for partition in 0..simulations {
+            let outside = Outside {
+                desk: Arc::clone(&desk),
+                log: Arc::clone(&log),
+                clock: Arc::clone(&config.clock),
+                partition,
+                venue: Venue::new(config.calendar, config.partial_fills_seed),
+                registrar: Registrar::new(config.calendar),
+            };
+            self.others.push(tokio::spawn(async move {
+                if let Err(error) = outside.run().await {
+                    tracing::error!(partition, %error, "the simulated venue halts");
+                }
+            }));
+        }
+        Ok(desk)
     }
 
     /// One writer for each partition of a topic, all folding at once.
