@@ -40,7 +40,6 @@ pub fn run(args: Args) -> Result<(), Error> {
 fn value(found: &Found) -> String {
     match found.text.as_str() {
         "" => "(not set)".to_owned(),
-        _ if found.setting.secret => "(secret)".to_owned(),
         text => format!("'{text}'"),
     }
 }

@@ -11,6 +11,9 @@ use crate::{
 use domain::{calendar::CalendarMode, policy::Policy};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+/// The variable of the data folder, also for the subcommands that only need that; `BAHI_DATA` names the tests' files.
+pub const DATA_VARIABLE: &str = "BAHI_DATA_DIR";
+
 /// Most partitions a folder may be made with: each has a writer task and a follower of its own.
 const PARTITIONS_MAX: u32 = 256;
 /// Longest queue of commands that wait for their writer; beyond it memory, not patience, runs out.
@@ -49,7 +52,6 @@ macro_rules! settings {
             variable: $variable,
             default: $default,
             doc: concat!($($doc),*),
-            secret: settings!(@secret $($mark)?),
             hidden: settings!(@hidden $($mark)?),
         },)*];
 
@@ -65,8 +67,6 @@ macro_rules! settings {
             }
         }
     };
-    (@secret secret) => { true };
-    (@secret $($other:ident)?) => { false };
     (@hidden hidden) => { true };
     (@hidden $($other:ident)?) => { false };
 }
@@ -75,7 +75,7 @@ settings! {
     /// The folder that holds the ledger; made at first start
     data: PathBuf = "", "BAHI_DATA_DIR", "DIR", folder;
     /// Where to listen, ADDRESS:PORT; port 0 takes a free one
-    listen: SocketAddr = "127.0.0.1:8080", "BAHI_LISTEN", "ADDR", address;
+    listen: SocketAddr = "127.0.0.1:7070", "BAHI_LISTEN", "ADDR", address;
     /// Who answers orders: `none` (a venue reports over HTTP) or `simulated` (exchange and registrar in this process)
     venue: Venue = "none", "BAHI_VENUE", "WHO", venue;
     /// Which calendar sessions and settlement follow: `exchange` or `always-open`
@@ -96,8 +96,8 @@ settings! {
     log_format: LogFormat = "pretty", "BAHI_LOG_FORMAT", "FORM", log_format;
     /// What to log, as `info` or `warn,commands=debug`
     log: String = "info", "BAHI_LOG", "FILTER", |text| Ok(text.to_owned());
-    /// The key that signs tokens, PKCS#8 PEM (Ed25519); unset: token.key in the data folder, made at first start
-    token_key: Option<String> = "", "BAHI_TOKEN_KEY", "PEM", |text| Ok((!text.is_empty()).then(|| text.to_owned())), secret;
+    /// The file of the key that signs tokens, mode 0600; unset: token.key in the data folder, made at first start
+    token_key_file: Option<PathBuf> = "", "BAHI_TOKEN_KEY_FILE", "FILE", |text| Ok((!text.is_empty()).then(|| PathBuf::from(text)));
     /// A size past which the log says it is full, for tests of a full disk
     log_max_bytes: Option<u64> = "", "BAHI_LOG_MAX_BYTES", "BYTES", optional_bytes, hidden;
 }
@@ -165,10 +165,6 @@ fn understood<T>(
     let found = found.iter().find(|found| found.setting.name == name)?;
     match parse(&found.text) {
         Ok(value) => Some(value),
-        Err(rule) if found.setting.secret => {
-            problems.push(format!("{name} ({}): {rule}", found.source));
-            None
-        }
         Err(rule) => {
             problems.push(format!("{name} = '{}' ({}): {rule}", found.text, found.source));
             None
@@ -195,7 +191,11 @@ fn venue(text: &str) -> Result<Venue, String> {
     }
 }
 
-fn calendar(text: &str) -> Result<CalendarMode, String> {
+/// A calendar by its stored name.
+///
+/// # Errors
+/// When it is neither.
+pub fn calendar(text: &str) -> Result<CalendarMode, String> {
     [CalendarMode::Exchange, CalendarMode::AlwaysOpen]
         .into_iter()
         .find(|mode| mode.name() == text)
@@ -277,7 +277,7 @@ mod tests {
         let from = Source::Environment("BAHI_LISTEN".into());
         assert_eq!(of(&given(&[], &environment, Some(file))), ("127.0.0.1:2".into(), from));
         assert_eq!(of(&given(&[], &[], Some(file))), ("127.0.0.1:3".into(), Source::File("bahi.toml".into())));
-        assert_eq!(of(&given(&[], &[], None)), ("127.0.0.1:8080".into(), Source::Default));
+        assert_eq!(of(&given(&[], &[], None)), ("127.0.0.1:7070".into(), Source::Default));
     }
 
     #[test]
@@ -309,16 +309,6 @@ mod tests {
         let expected =
             ["bahi.toml: lisen is not a setting", "environment BAHI_LISTN: no setting has this variable"];
         assert_eq!(unknown, expected);
-    }
-
-    #[test]
-    fn a_secret_is_read_from_the_file_that_its_variable_names() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("key");
-        std::fs::write(&path, "the key\n").expect("written");
-        let given = given(&[], &[("BAHI_TOKEN_KEY_FILE", path.to_str().expect("UTF-8"))], None);
-        let expected = Source::SecretFile("BAHI_TOKEN_KEY_FILE".into(), path);
-        assert_eq!(text_and_source(&given, "token_key"), ("the key".into(), expected));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum Error {
     /// The views could not be folded.
     #[error("the views: {0}")]
     Views(#[from] projections::Error),
+    /// The signing key, or a token asked of it.
+    #[error(transparent)]
+    Api(#[from] api::Error),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

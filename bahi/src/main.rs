@@ -10,9 +10,10 @@ mod export;
 mod import;
 mod bench;
 
-mod cold;
+mod product;
+mod listener;
 mod wire;
-mod market_setup;
+mod market;
 mod config;
 mod settings;
 mod clock;
@@ -34,9 +35,9 @@ A first look, with invented shares, funds and accounts:
   bahi demo
 
 A ledger of your own:
-  bahi serve --data ./ledger --listen 127.0.0.1:8080
+  bahi serve --data ./ledger --listen 127.0.0.1:7070
   bahi token --data ./ledger --role operator
-  bahi import bhavcopy sec_bhavdata_full.csv --url http://127.0.0.1:8080 --token TOKEN
+  bahi import bhavcopy sec_bhavdata_full.csv --url http://127.0.0.1:7070 --token TOKEN
   bahi verify --data ./ledger
 
 Each subcommand has examples of its own: bahi import --help";

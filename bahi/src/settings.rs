@@ -13,8 +13,6 @@ pub struct Setting {
     pub default: &'static str,
     /// What it means.
     pub doc: &'static str,
-    /// Never printed; also read from the file named by the variable with `_FILE` added.
-    pub secret: bool,
     /// For tests only: the environment alone sets it, and help does not name it.
     pub hidden: bool,
 }
@@ -26,8 +24,6 @@ pub enum Source {
     Flag,
     /// An environment variable.
     Environment(String),
-    /// A file named by an environment variable.
-    SecretFile(String, PathBuf),
     /// The TOML file.
     File(PathBuf),
     /// Nobody set it.
@@ -39,7 +35,6 @@ impl fmt::Display for Source {
         match self {
             Source::Flag => out.write_str("flag"),
             Source::Environment(variable) => write!(out, "environment {variable}"),
-            Source::SecretFile(variable, path) => write!(out, "file {} named by {variable}", path.display()),
             Source::File(path) => write!(out, "file {}", path.display()),
             Source::Default => out.write_str("default"),
         }
@@ -71,9 +66,6 @@ pub struct Given {
 /// Variables that begin with `BAHI_` and are no settings of the product: the tests' folder of real files.
 const FOREIGN_VARIABLES: [&str; 2] = ["BAHI_DATA", "BAHI_CONFIG"];
 
-/// Longest secret file that is read: a key has a few hundred bytes.
-const SECRET_BYTES_MAX: u64 = 64 * 1024;
-
 impl Given {
     /// The process's own environment, and the file it or the flag names.
     ///
@@ -97,42 +89,26 @@ impl Given {
         let mut problems = Vec::new();
         let file = self.file_values(table, &mut problems);
         for variable in self.environment.keys() {
-            let plain = variable.strip_suffix("_FILE").unwrap_or(variable);
-            let known = |setting: &Setting| {
-                setting.variable == variable || setting.secret && setting.variable == plain
-            };
-            if !table.iter().any(known) && !FOREIGN_VARIABLES.contains(&variable.as_str()) {
+            let known = table.iter().any(|setting| setting.variable == variable);
+            if !known && !FOREIGN_VARIABLES.contains(&variable.as_str()) {
                 problems.push(format!("environment {variable}: no setting has this variable"));
             }
         }
-        let found = table.iter().map(|setting| self.find_one(setting, &file, &mut problems)).collect();
+        let found = table.iter().map(|setting| self.find_one(setting, &file)).collect();
         (found, problems)
     }
 
-    fn find_one(
-        &self,
-        setting: &'static Setting,
-        file: &BTreeMap<String, String>,
-        problems: &mut Vec<String>,
-    ) -> Found {
-        let found = |text: String, source| Found { setting, text, source };
+    fn find_one(&self, setting: &'static Setting, file: &BTreeMap<String, String>) -> Found {
+        let found = |text: &str, source| Found { setting, text: text.to_owned(), source };
         if let Some(text) = self.flags.get(setting.name) {
-            return found(text.clone(), Source::Flag);
+            return found(text, Source::Flag);
         }
         if let Some(text) = self.environment.get(setting.variable) {
-            return found(text.clone(), Source::Environment(setting.variable.to_owned()));
-        }
-        let by_file = format!("{}_FILE", setting.variable);
-        if setting.secret && let Some(path) = self.environment.get(&by_file) {
-            let path = PathBuf::from(path);
-            match read_secret(&path) {
-                Ok(text) => return found(text, Source::SecretFile(by_file, path)),
-                Err(why) => problems.push(format!("environment {by_file}: {}: {why}", path.display())),
-            }
+            return found(text, Source::Environment(setting.variable.to_owned()));
         }
         match (file.get(setting.name), &self.file) {
-            (Some(text), Some((path, _))) => found(text.clone(), Source::File(path.clone())),
-            _ => found(setting.default.to_owned(), Source::Default),
+            (Some(text), Some((path, _))) => found(text, Source::File(path.clone())),
+            _ => found(setting.default, Source::Default),
         }
     }
 
@@ -164,13 +140,4 @@ impl Given {
         }
         texts
     }
-}
-
-fn read_secret(path: &std::path::Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|why| why.to_string())?.len();
-    if size > SECRET_BYTES_MAX {
-        return Err(format!("has {size} bytes, a secret has at most {SECRET_BYTES_MAX}"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|why| why.to_string())?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -142,3 +142,14 @@ async fn ask<R: Requests>(mut connection: Connection, shared: Rc<Shared<R>>) -> 
         }
     }
 }
+
+/// Whether everything that was asked for was done: created, or a batch without a refused item.
+pub fn counts(status: u16, body: &[u8]) -> bool {
+    let refused = || occurrences(body, b"\"status\":4") + occurrences(body, b"\"status\":5");
+    status == 201 || status == 200 && refused() == 0
+}
+
+/// How often a text occurs.
+pub fn occurrences(within: &[u8], text: &[u8]) -> usize {
+    within.windows(text.len()).filter(|window| *window == text).count()
+}

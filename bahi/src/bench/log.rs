@@ -1,0 +1,153 @@
+//! `bahi bench log`: durable appends through the port by many writers at once; every record is read back.
+#![expect(clippy::float_arithmetic, reason = "rates and latencies are measurements, not amounts")]
+
+use super::{
+    Bench, disk,
+    report::{Measure, Report},
+};
+use crate::{clock, error::Error, wire};
+use event_log::{EventLog, Headers, Record, RecordKind, Topic};
+use hdrhistogram::Histogram;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Writers at once, each waiting for its own append.
+const WRITERS: u64 = 256;
+/// Bytes of each value.
+const VALUE_BYTES: usize = 600;
+/// How long they write before it counts.
+const WARM_UP_S: u64 = 2;
+/// How long is measured.
+const MEASURED_S: u64 = 15;
+/// Records read at a time when all is read back.
+const READ_RECORDS: usize = 4096;
+/// Accounts whose records they are.
+const ACCOUNTS: u64 = 10_000;
+
+/// Measures.
+///
+/// # Errors
+/// When the folder is not on a disk, an append fails, or what is read back is not what was appended.
+pub async fn run(bench: &Bench) -> Result<Report, Error> {
+    let load = disk::load_average();
+    let folder = disk::folder(&bench.parent)?;
+    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let path = folder.path().to_owned();
+    // The writers use all processors, so they run on a runtime of their own.
+    let (result, bytes_per_entry) = tokio::task::spawn_blocking(move || measured(&path))
+        .await
+        .map_err(|why| Error::Usage(format!("the writers ended badly: {why}")))??;
+    Ok(Report { bench: "log", results: vec![result], fdatasync_ms, load, bytes_per_entry, verify: "clean" })
+}
+
+fn measured(folder: &Path) -> Result<(Measure, u64), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let log = wire::open_to_write(folder, None, None).await?;
+        let started = Instant::now();
+        let (counts_from, ends) =
+            (started + Duration::from_secs(WARM_UP_S), started + Duration::from_secs(WARM_UP_S + MEASURED_S));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| tokio::spawn(write(Arc::clone(&log), writer, counts_from, ends)))
+            .collect();
+        let mut latencies = Histogram::<u64>::new(3).expect("three digits are allowed");
+        let (mut counted, mut appended) = (0, 0);
+        for writer in writers {
+            let mine = writer.await.map_err(|why| Error::Usage(format!("a writer ended badly: {why}")))??;
+            latencies.add(&mine.latencies).map_err(|why| Error::Usage(why.to_string()))?;
+            counted += mine.counted;
+            appended += mine.appended;
+        }
+        read_back(&*log, appended).await?;
+        drop(log);
+        let ms = |quantile| Some(latencies.value_at_quantile(quantile) as f64 / 1000.0);
+        let per_second = counted as f64 / MEASURED_S as f64;
+        let name = "append_256".to_owned();
+        let bytes_per_entry = disk::bytes_of(folder)? / appended.max(1);
+        Ok((Measure { name, per_second, p50_ms: ms(0.5), p99_ms: ms(0.99) }, bytes_per_entry))
+    })
+}
+
+struct Written {
+    latencies: Histogram<u64>,
+    counted: u64,
+    appended: u64,
+}
+
+async fn write(
+    log: Arc<dyn EventLog>,
+    writer: u64,
+    counts_from: Instant,
+    ends: Instant,
+) -> Result<Written, Error> {
+    let latencies = Histogram::new(3).expect("three digits are allowed");
+    let mut written = Written { latencies, counted: 0, appended: 0 };
+    loop {
+        let began = Instant::now();
+        if began >= ends {
+            return Ok(written);
+        }
+        let record = record(writer, written.appended);
+        log.append(Topic::Ledger, 0, None, vec![record]).await?;
+        let now = Instant::now();
+        written.appended += 1;
+        if now >= counts_from && now < ends {
+            written.counted += 1;
+            let micros = u64::try_from((now - began).as_micros()).unwrap_or(u64::MAX);
+            written.latencies.saturating_record(micros.max(1));
+        }
+    }
+}
+
+/// A record as an order's entry has it, its value told by writer and number.
+fn record(writer: u64, number: u64) -> Record {
+    let account = (writer + number * WRITERS) % ACCOUNTS;
+    let headers = Headers {
+        ce_type: RecordKind::Entry,
+        ce_id: format!("B{account:05}/{number}").into(),
+        ce_time: clock::now().micros(),
+        term: 1,
+        writer: 1,
+        after: -1,
+        source: 0,
+        kinds: "order_requested".into(),
+        traceparent: None,
+    };
+    Record { key: Some(format!("B{account:05}").into()), headers, value: value(writer, number).into() }
+}
+
+fn value(writer: u64, number: u64) -> Vec<u8> {
+    let mut value = format!(r#"{{"writer":{writer},"number":{number},"fill":""#).into_bytes();
+    value.resize(VALUE_BYTES - 2, b'x');
+    value.extend_from_slice(b"\"}");
+    value
+}
+
+/// Every writer's records are there, each once, in its order, byte for byte.
+async fn read_back(log: &dyn EventLog, appended: u64) -> Result<(), Error> {
+    let unlike = |what: String| Err(Error::NotClean(format!("read back: {what}")));
+    let mut next = vec![0; WRITERS as usize];
+    let mut offset = 0;
+    loop {
+        let records = log.read(Topic::Ledger, 0, offset, READ_RECORDS).await?;
+        if records.is_empty() {
+            break;
+        }
+        for stored in records {
+            let text = String::from_utf8_lossy(&stored.record.value);
+            let writer = text.strip_prefix(r#"{"writer":"#).and_then(|rest| rest.split(',').next()?.parse().ok());
+            let expected = writer.and_then(|writer: usize| next.get_mut(writer).map(|number| (writer as u64, number)));
+            match expected {
+                Some((writer, number)) if stored.offset == offset && *stored.record.value == value(writer, *number) => {
+                    *number += 1;
+                }
+                _ => return unlike(format!("offset {offset} is not the next record of its writer")),
+            }
+            offset += 1;
+        }
+    }
+    if offset == appended { Ok(()) } else { unlike(format!("{offset} records, {appended} were appended")) }
+}

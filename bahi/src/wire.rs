@@ -1,0 +1,77 @@
+//! Which adapters stand behind the ports, chosen here and nowhere else; decides nothing about what is written.
+
+use crate::error::Error;
+use event_log::{
+    EventLog,
+    sqlite::{Mode, Options, Sqlite},
+};
+use std::{ops::Deref, path::Path, sync::Arc};
+
+/// The log of a data folder.
+pub struct OpenLog {
+    sqlite: Arc<Sqlite>,
+    port: Arc<dyn EventLog>,
+}
+
+impl OpenLog {
+    fn new(sqlite: Sqlite) -> OpenLog {
+        let sqlite = Arc::new(sqlite);
+        OpenLog { port: Arc::clone(&sqlite) as Arc<dyn EventLog>, sqlite }
+    }
+
+    /// The port, for who keeps it.
+    pub fn port(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.port)
+    }
+
+    /// Lets what waits be written, gives the folder's lock back, and returns then.
+    pub async fn close(self) {
+        self.sqlite.close().await;
+    }
+}
+
+impl Deref for OpenLog {
+    type Target = dyn EventLog;
+    fn deref(&self) -> &Self::Target {
+        &*self.port
+    }
+}
+
+/// Opens the log to write, which makes it in a new folder and takes the folder's lock.
+///
+/// # Errors
+/// As [`Sqlite::open`]: a file that is foreign, newer or damaged, a folder another process writes to.
+pub async fn open_to_write(
+    data: &Path,
+    partitions: Option<u32>,
+    max_bytes: Option<u64>,
+) -> Result<OpenLog, Error> {
+    let partitions = match partitions {
+        Some(partitions) => partitions,
+        None => partitions_of(data).await?,
+    };
+    let options = Options { partitions, mode: Mode::Write, max_bytes, ..Options::default() };
+    Ok(OpenLog::new(Sqlite::open(data, options).await?))
+}
+
+/// Opens the log to read, beside a process that writes.
+///
+/// # Errors
+/// As [`Sqlite::open`]; also when there is none.
+pub async fn open_to_read(data: &Path) -> Result<OpenLog, Error> {
+    let options = Options { mode: Mode::ReadOnly, ..Options::default() };
+    Ok(OpenLog::new(Sqlite::open(data, options).await?))
+}
+
+/// As many as the folder was made with; those of a new one otherwise.
+async fn partitions_of(data: &Path) -> Result<u32, Error> {
+    match open_to_read(data).await {
+        Ok(log) => {
+            let partitions = log.partitions(event_log::Topic::Ledger);
+            log.close().await;
+            Ok(partitions)
+        }
+        Err(Error::Log(event_log::Error::Absent { .. })) => Ok(Options::default().partitions),
+        Err(error) => Err(error),
+    }
+}
