@@ -22,7 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests", &["api", "bahi", "commands", "projections", "feeds", "event-log", "event-schemas", "domain"]),
 ];
 
-/// Packages that name an outside system, or a thing a crate must not know, and the only crates that may use them.
+/// Packages that name an outside system or the world of a process, and the only crates that may use them.
 const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["event-log"]),
     ("axum", &["api"]),
@@ -203,28 +203,27 @@ fn words(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Every version of every event has a schema and a golden example, and there is neither without an event.
-fn written_forms(tree: &Tree, types: &[(&str, u32)]) -> Vec<Finding> {
-    let wanted: BTreeSet<String> = types
-        .iter()
-        .flat_map(|(name, latest)| (1..=*latest).map(move |version| format!("{name}.v{version}")))
-        .collect();
+/// Every version of every name has a schema and a golden example, and there is neither without a name.
+///
+/// Examples may be several, told apart after the version (`order_filled.v1.least.json`); a version
+/// below 1 is a made-up older shape that proves the upcasters.
+fn written_forms(tree: &Tree, kind: &str, types: &[(&str, u32)]) -> Vec<Finding> {
+    let latest: BTreeMap<&str, u32> = types.iter().copied().collect();
     let mut findings = Vec::new();
-    for (folder, what) in
-        [("event-schemas/schemas/events", "schema"), ("event-schemas/examples/events", "golden example")]
-    {
-        for form in &wanted {
-            let path = format!("{folder}/{form}.json");
-            match tree.0.get(&path) {
-                None => findings.push(finding(&path, 1, format!("the {what} of {form} is missing"))),
-                Some(text) if text.trim().len() <= 2 => findings.push(finding(&path, 1, format!("an empty {what}"))),
-                Some(_) => {}
+    for (folder, what) in [("schemas", "schema"), ("golden", "golden example")] {
+        let folder = format!("event-schemas/{folder}/{kind}/");
+        for (name, version) in latest.iter().flat_map(|(name, latest)| (1..=*latest).map(move |v| (name, v))) {
+            let path = format!("{folder}{name}.v{version}.json");
+            if tree.0.get(&path).is_none_or(|text| text.trim().len() <= "{}".len()) {
+                findings.push(finding(&path, 1, format!("the {what} of {name} version {version} is missing or empty")));
             }
         }
-        for (path, _) in tree.files(".json").filter(|(path, _)| path.starts_with(folder)) {
-            let form = path[folder.len() + 1..].trim_end_matches(".json");
-            if !wanted.contains(form) {
-                findings.push(finding(path, 1, format!("a {what} of no event version in domain")));
+        for (path, _) in tree.files(".json").filter(|(path, _)| path.starts_with(&folder)) {
+            let mut parts = path[folder.len()..].split('.');
+            let known = parts.next().and_then(|name| latest.get(name));
+            let version = parts.next().and_then(|version| version.strip_prefix('v')?.parse::<u32>().ok());
+            if !known.zip(version).is_some_and(|(latest, version)| version <= *latest) {
+                findings.push(finding(path, 1, format!("a {what} of nothing in domain")));
             }
         }
     }
@@ -369,9 +368,15 @@ fn only_the_binary_reads_the_clock_and_the_environment() {
 }
 
 #[test]
-fn every_event_version_has_a_schema_and_a_golden_example() {
-    let types = [domain::event::EventData::TYPES, domain::market::MarketEventData::TYPES].concat();
-    nothing(written_forms(&repository(), &types));
+fn every_version_of_events_commands_and_facts_has_a_schema_and_a_golden_example() {
+    let tree = repository();
+    let kinds = [
+        ("events", domain::event::EventData::TYPES),
+        ("market_events", domain::market::MarketEventData::TYPES),
+        ("commands", domain::command::Command::KINDS),
+        ("facts", domain::market::Fact::KINDS),
+    ];
+    nothing(kinds.into_iter().flat_map(|(kind, types)| written_forms(&tree, kind, types)).collect());
 }
 
 #[test]
@@ -442,15 +447,18 @@ fn a_missing_schema_an_empty_example_and_an_orphan_are_found() {
     let forms = tree([
         ("event-schemas/schemas/events/opened.v1.json", "{\"type\":\"object\"}"),
         ("event-schemas/schemas/events/closed.v1.json", "{\"type\":\"object\"}"),
-        ("event-schemas/examples/events/opened.v1.json", "{}"),
-        ("event-schemas/examples/events/opened.v2.json", "{\"account\":\"A\"}"),
+        ("event-schemas/golden/events/opened.v1.json", "{}"),
+        ("event-schemas/golden/events/opened.v1.least.json", "{\"account\":\"A\"}"),
+        ("event-schemas/golden/events/opened.v2.json", "{\"account\":\"A\"}"),
+        ("event-schemas/golden/events/opened.v3.json", "{\"account\":\"A\"}"),
     ]);
     assert_eq!(
-        said(written_forms(&forms, &[("opened", 2)])),
+        said(written_forms(&forms, "events", &[("opened", 2)])),
         [
-            "event-schemas/schemas/events/opened.v2.json:1: the schema of opened.v2 is missing",
-            "event-schemas/schemas/events/closed.v1.json:1: a schema of no event version in domain",
-            "event-schemas/examples/events/opened.v1.json:1: an empty golden example",
+            "event-schemas/schemas/events/opened.v2.json:1: the schema of opened version 2 is missing or empty",
+            "event-schemas/schemas/events/closed.v1.json:1: a schema of nothing in domain",
+            "event-schemas/golden/events/opened.v1.json:1: the golden example of opened version 1 is missing or empty",
+            "event-schemas/golden/events/opened.v3.json:1: a golden example of nothing in domain",
         ]
     );
 }

@@ -1,0 +1,222 @@
+//! A running `bahi serve`: started, found by the address it prints, asked, stopped, killed.
+
+use crate::{
+    binary,
+    client::Client,
+    wait::{wait_at_most, wait_until},
+};
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+/// The longest from SIGTERM to the end: the product's own drain is 10 s.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How many of the last lines a failed story shows of the server's own words.
+const LAST_LINES: usize = 30;
+
+/// A server process; killed when it is dropped.
+pub struct Server {
+    child: Child,
+    data: PathBuf,
+    address: SocketAddr,
+    out: Lines,
+    err: Lines,
+}
+
+/// Lines read so far from a pipe.
+type Lines = Arc<Mutex<Vec<String>>>;
+
+impl Server {
+    /// `bahi serve` on this folder and a free port, ready: an always-open calendar, an outside venue.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[track_caller]
+    pub fn start(data: &Path) -> Server {
+        Server::start_with(data, &["--calendar", "always-open"], &[])
+    }
+
+    /// As [`Server::start`], with these arguments and variables instead.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[track_caller]
+    pub fn start_with(data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
+        let data = data.to_path_buf();
+        let mut command = binary::command(["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(&data).args(args).envs(variables.iter().copied());
+        Server::spawn(&mut command, data)
+    }
+
+    /// Any subcommand that serves until it is stopped.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[track_caller]
+    pub fn spawn(command: &mut Command, data: PathBuf) -> Server {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bahi can be started");
+        let out = follow(child.stdout.take());
+        let err = follow(child.stderr.take());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Server { child, data, address: nowhere, out, err };
+        server.address = wait_until("the address on standard output", || {
+            server.must_run();
+            server.printed().iter().find_map(|line| address_in(line))
+        });
+        let anybody = server.anybody();
+        wait_until("/readyz to say ready", || {
+            server.must_run();
+            anybody.try_get("/readyz").filter(|reply| reply.status == 200)
+        });
+        server
+    }
+
+    /// Fails with the server's last words when it has ended.
+    #[track_caller]
+    fn must_run(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+            panic!("the server ended with {status}:\n{}", self.last_words());
+        }
+    }
+
+    /// The lines printed on standard output so far.
+    pub fn printed(&self) -> Vec<String> {
+        self.out.lock().expect("no reader panics").clone()
+    }
+
+    /// The last lines of both streams, for a failed story.
+    pub fn last_words(&self) -> String {
+        let lines = [self.printed(), self.err.lock().expect("no reader panics").clone()].concat();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://...`, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// A caller without a token.
+    pub fn anybody(&self) -> Client {
+        Client::new(self.url(), None)
+    }
+
+    /// A caller with this token.
+    pub fn with_token(&self, token: &str) -> Client {
+        Client::new(self.url(), Some(token))
+    }
+
+    /// A caller of this role, for these accounts.
+    ///
+    /// # Panics
+    /// When no token can be made.
+    #[track_caller]
+    pub fn client(&self, role: &str, accounts: &[&str]) -> Client {
+        self.with_token(&token(&self.data, role, accounts, &[]))
+    }
+
+    /// An operator.
+    #[track_caller]
+    pub fn operator(&self) -> Client {
+        self.client("operator", &[])
+    }
+
+    /// The venue.
+    #[track_caller]
+    pub fn venue(&self) -> Client {
+        self.client("venue", &[])
+    }
+
+    /// An auditor.
+    #[track_caller]
+    pub fn auditor(&self) -> Client {
+        self.client("auditor", &[])
+    }
+
+    /// `bahi verify` of the folder and of what this server shows, which must find both clean.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn verify(&self) -> String {
+        let token = token(&self.data, "auditor", &[], &[]);
+        let data = self.data.to_str().expect("a UTF-8 path");
+        binary::run(["verify", "--data", data, "--url", &self.url(), "--token", &token]).succeeded()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill_9(&mut self) {
+        binary::kill_9(&mut self.child);
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not stop in time.
+    #[track_caller]
+    pub fn stop(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be started");
+        assert!(sent.success(), "the server had ended before it was asked to:\n{}", self.last_words());
+        wait_at_most(STOP_LIMIT, "the server to stop", || self.child.try_wait().expect("a child can be asked"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the server's last words:\n{}", self.last_words());
+        }
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A token made by `bahi token`, the last line it prints.
+///
+/// # Panics
+/// When none is made.
+#[track_caller]
+pub fn token(data: &Path, role: &str, accounts: &[&str], more: &[&str]) -> String {
+    let mut args = vec!["token", "--data", data.to_str().expect("a UTF-8 path"), "--role", role];
+    args.extend(accounts.iter().flat_map(|account| ["--account", account]));
+    args.extend(more);
+    let out = binary::run(args).succeeded();
+    out.lines().last().expect("a token is printed").to_owned()
+}
+
+/// The address in a line such as `listening on http://127.0.0.1:4711`.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("http://")?;
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+/// Keeps the lines of a pipe as they come.
+fn follow(pipe: Option<impl Read + Send + 'static>) -> Lines {
+    let lines = Lines::default();
+    let kept = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
+            kept.lock().expect("no reader panics").push(line);
+        }
+    });
+    lines
+}
