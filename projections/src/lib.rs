@@ -1,1 +1,65 @@
-//! projections
+//! How the ledger is seen: views as pure folds of entries into rows, kept in memory and asked from there.
+//!
+//! Nothing here decides anything, appends to the log, knows HTTP or reads the wall clock. What a view
+//! holds can be thrown away at any time and folded again, with the same state hash.
+//!
+//! ```text
+//! log ──► worker ──► Views ──► Reading ──► rows          (now)
+//!  ├────► past ──► Past ─────► Reading ──► rows          (as of an entry or a time)
+//!  ├────► replay ──► Views ──► state hashes              (cold)
+//!  └────► events, order_history, venue_requests          (pages of the log itself)
+//! ```
+
+pub mod view;
+
+pub mod orders;
+
+pub mod trades;
+
+pub mod portfolio;
+
+pub mod lots;
+
+pub mod pnl;
+
+pub mod cash;
+
+pub mod journal;
+
+pub mod instruments;
+
+pub mod prices;
+
+pub mod navs;
+
+mod account;
+mod hash;
+mod row;
+mod store;
+
+mod past;
+pub mod position;
+mod replay;
+mod verify;
+mod worker;
+
+mod log_pages;
+pub mod page;
+pub mod read;
+
+mod error;
+
+pub mod testing;
+
+pub use error::Error;
+pub use hash::StateHashes;
+pub use log_pages::{EventItem, EventPage, OrderHistory, VenueRequests, events, order_history, venue_requests};
+pub use page::{List, Page};
+pub use past::{AsOf, Past, past};
+pub use position::Position;
+pub use read::{MarketReading, Reading};
+pub use replay::{Progress, Replay, Replayed, Until, replay};
+pub use store::Views;
+pub use verify::{Difference, Verified, verify};
+pub use view::{Stop, View};
+pub use worker::{Worker, follow};

@@ -1,0 +1,72 @@
+//! All views of one account side by side, so that an entry finds them with one look-up; each still folds alone.
+
+use crate::{
+    cash::CashRow,
+    journal::Journal,
+    orders::Orders,
+    pnl::Pnl,
+    portfolio::Portfolio,
+    row::Rows,
+    trades::Trades,
+    view::{View, ViewSet},
+};
+use domain::ids::AccountId;
+use event_schemas::entry::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The rows of one account in every account view.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Account {
+    /// Orders and fund orders.
+    pub orders: Orders,
+    /// Trades.
+    pub trades: Trades,
+    /// Shares and units.
+    pub portfolio: Portfolio,
+    /// Lots and gains.
+    pub pnl: Pnl,
+    /// Rupees.
+    pub cash: CashRow,
+    /// Entries.
+    pub journal: Journal,
+}
+
+impl Account {
+    /// Folds an entry into each view that has not stopped; names those that panicked, which must stop.
+    pub(crate) fn fold(&mut self, entry: &Entry<'_>, stopped: ViewSet) -> Vec<(View, Box<str>)> {
+        let mut panicked = Vec::new();
+        let mut fold = |view: View, fold: &mut dyn FnMut()| {
+            if !stopped.contains(view)
+                && let Err(panic) = catch_unwind(AssertUnwindSafe(fold))
+            {
+                panicked.push((view, words(panic.as_ref())));
+            }
+        };
+        let events = &entry.events;
+        fold(View::Orders, &mut || events.iter().for_each(|event| self.orders.fold(entry, event)));
+        fold(View::Trades, &mut || events.iter().for_each(|event| self.trades.fold(entry, event)));
+        fold(View::Portfolio, &mut || events.iter().for_each(|event| self.portfolio.fold(event)));
+        fold(View::Pnl, &mut || events.iter().for_each(|event| self.pnl.fold(event)));
+        fold(View::Cash, &mut || events.iter().for_each(|event| self.cash.fold(event)));
+        panicked
+    }
+
+    /// The canonical rows of one account view.
+    pub(crate) fn write(&self, view: View, account: &AccountId, rows: &mut Rows) {
+        match view {
+            View::Orders => self.orders.write(account, rows),
+            View::Trades => self.trades.write(account, rows),
+            View::Portfolio => self.portfolio.write(account, rows),
+            View::Pnl => self.pnl.write(account, rows),
+            View::Cash => self.cash.write(account, rows),
+            View::Journal => self.journal.write(account, rows),
+            View::Instruments | View::Prices | View::Navs => {}
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn words(panic: &(dyn std::any::Any + Send)) -> Box<str> {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("folding panicked: {}", said.unwrap_or("without words")).into()
+}

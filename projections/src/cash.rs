@@ -1,0 +1,94 @@
+//! An account's rupees, as the book counts them: settled, due by date, blocked; knows no order but by what it blocks.
+
+use crate::row::Rows;
+use domain::{
+    cash::Cash,
+    event::{Event, EventData},
+    ids::AccountId,
+    money::Money,
+    order::Refused,
+};
+use std::collections::BTreeMap;
+
+/// The row of one account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CashRow {
+    /// The figures; equal to those of the book.
+    pub cash: Cash,
+    /// What each pending order or fund purchase blocks, by the `seq` that requested it.
+    blocks: BTreeMap<u64, Money>,
+}
+
+impl CashRow {
+    /// Folds one event.
+    pub fn fold(&mut self, event: &Event) {
+        match &event.data {
+            EventData::CashDeposited(deposited) => self.cash.settled += deposited.amount,
+            EventData::CashWithdrawn(withdrawn) => self.cash.settled -= withdrawn.amount,
+            EventData::CashPosted(posted) => self.cash.post(posted),
+            EventData::Settled(settled) => self.cash.settle(settled.settlement_date),
+            EventData::DayNetted(netted) => {
+                if let Some(due) = self.cash.due.get_mut(&netted.settlement_date) {
+                    due.usable += netted.usable_change;
+                }
+            }
+            EventData::OrderRequested(requested) => {
+                self.block(requested.order_id.seq, requested.blocked.unwrap_or_default());
+            }
+            EventData::ModificationRequested(asked) => {
+                self.reblock(asked.order_id.seq, asked.blocked.unwrap_or_default());
+            }
+            EventData::OrderModified(modified) if modified.applied => {
+                self.reblock(modified.order_id.seq, modified.blocked.unwrap_or_default());
+            }
+            EventData::OrderRejected(rejected) if rejected.applied => {
+                let blocked = match rejected.refused {
+                    Refused::Order => Money::ZERO,
+                    Refused::Modification | Refused::Cancellation => rejected.blocked.unwrap_or_default(),
+                };
+                self.reblock(rejected.order_id.seq, blocked);
+            }
+            EventData::OrderCancelled(cancelled) if cancelled.applied => self.release(cancelled.order_id.seq),
+            EventData::OrderExpired(expired) if expired.applied => self.release(expired.order_id.seq),
+            EventData::OrderFilled(filled) => self.reblock(filled.order_id.seq, filled.blocked.unwrap_or_default()),
+            EventData::FillAssigned(assigned) => {
+                self.reblock(assigned.fill.order_id.seq, assigned.fill.blocked.unwrap_or_default());
+            }
+            EventData::FundPurchaseRequested(requested) => self.block(requested.fund_order_id.seq, requested.amount),
+            EventData::FundOrderSent(sent) => self.release(sent.fund_order_id.seq),
+            EventData::FundOrderRejected(rejected) if rejected.applied => self.release(rejected.fund_order_id.seq),
+            _ => {}
+        }
+    }
+
+    fn block(&mut self, seq: u64, amount: Money) {
+        if !amount.is_zero() {
+            self.cash.blocked += amount;
+            self.blocks.insert(seq, amount);
+        }
+    }
+
+    /// Changes what stands; an order that blocks nothing any more (or a sale) is not there.
+    fn reblock(&mut self, seq: u64, amount: Money) {
+        self.release(seq);
+        self.block(seq, amount);
+    }
+
+    fn release(&mut self, seq: u64) {
+        if let Some(amount) = self.blocks.remove(&seq) {
+            self.cash.blocked -= amount;
+        }
+    }
+
+    /// Writes the canonical rows.
+    pub fn write(&self, account: &AccountId, rows: &mut Rows) {
+        let cash = &self.cash;
+        if !cash.settled.is_zero() || !cash.blocked.is_zero() {
+            rows.row("cash").id(account.as_str()).show(cash.settled).show(cash.blocked);
+        }
+        for (date, due) in &cash.due {
+            let mut row = rows.row("due");
+            row.id(account.as_str()).show(date).show(due.receivable).show(due.usable).show(due.payable);
+        }
+    }
+}

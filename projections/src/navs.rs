@@ -1,0 +1,99 @@
+//! Fund schemes and their NAVs by day; keeps what was recorded earlier, so that the past can be valued as it was.
+
+use crate::row::Rows;
+use domain::{
+    ids::{Isin, SchemeCode},
+    market::{MarketEventData, Scheme},
+    money::Nav,
+    time::Date,
+};
+use std::collections::BTreeMap;
+
+/// A day's NAV and where it was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NavRow {
+    /// The day.
+    pub date: Date,
+    /// Rupees a unit.
+    pub nav: Nav,
+    /// The market entry that recorded it.
+    pub offset: u64,
+}
+
+/// A scheme and its NAVs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SchemeRow {
+    /// What it is; absent while only NAVs are known.
+    pub scheme: Option<Scheme>,
+    /// Ascending by day; of several facts about one day the one recorded last holds.
+    navs: Vec<NavRow>,
+}
+
+impl SchemeRow {
+    /// The latest NAV.
+    pub fn latest(&self) -> Option<&NavRow> {
+        self.navs.last()
+    }
+    /// The latest NAV of a day before that.
+    pub fn previous(&self) -> Option<&NavRow> {
+        let date = self.navs.last()?.date;
+        self.navs.iter().rev().find(|row| row.date < date)
+    }
+    /// Days, ascending, each with the fact that holds.
+    pub fn navs(&self) -> impl DoubleEndedIterator<Item = &NavRow> {
+        let navs = &self.navs;
+        navs.iter()
+            .enumerate()
+            .filter(|(at, row)| navs.get(at + 1).is_none_or(|next| next.date != row.date))
+            .map(|(_, row)| row)
+    }
+    pub(crate) fn before(&self, upto: u64) -> SchemeRow {
+        let navs = self.navs.iter().filter(|row| row.offset < upto).copied().collect();
+        SchemeRow { scheme: self.scheme.clone(), navs }
+    }
+}
+
+/// The rows, by scheme.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Navs {
+    /// Schemes.
+    pub schemes: BTreeMap<SchemeCode, SchemeRow>,
+}
+
+impl Navs {
+    /// Folds one event of the market entry at `offset`.
+    pub fn fold(&mut self, event: &MarketEventData, offset: u64) {
+        match event {
+            MarketEventData::Scheme(fact) => {
+                self.schemes.entry(fact.scheme).or_default().scheme = Some(fact.clone());
+            }
+            MarketEventData::Nav(fact) => {
+                let navs = &mut self.schemes.entry(fact.scheme).or_default().navs;
+                let row = NavRow { date: fact.date, nav: fact.nav, offset };
+                let at = match navs.last() {
+                    Some(last) if last.date > row.date => navs.partition_point(|earlier| earlier.date <= row.date),
+                    _ => navs.len(),
+                };
+                navs.insert(at, row);
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes the canonical rows.
+    pub fn write(&self, rows: &mut Rows) {
+        for (code, of) in &self.schemes {
+            if let Some(scheme) = &of.scheme {
+                let mut row = rows.row("scheme");
+                row.id(code.as_str()).text(Some(&scheme.name));
+                row.id_or_none(scheme.isin_growth.as_ref().map(Isin::as_str));
+                row.id_or_none(scheme.isin_reinvestment.as_ref().map(Isin::as_str));
+                row.text(scheme.amc.as_deref()).text(scheme.category.as_deref());
+                row.text(scheme.plan.as_deref()).text(scheme.option.as_deref());
+            }
+            for day in of.navs() {
+                rows.row("nav").id(code.as_str()).show(day.date).show(day.nav);
+            }
+        }
+    }
+}

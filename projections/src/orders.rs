@@ -1,0 +1,487 @@
+//! Orders and fund orders of an account, open and closed, as they stand; knows no shares and no cash beyond what an order blocks.
+
+use crate::row::Rows;
+use domain::{
+    event::{Event, EventData},
+    fund::{self, Redeem},
+    ids::{AccountId, Exchange, Folio, InstrumentId, SchemeCode},
+    money::{Money, Nav, Percent, Price, Quantity, Units},
+    order::{Filled, OrderType, Product, Refused, Requested, Side, Status, Validity, Waiting},
+    time::{Date, Timestamp},
+};
+use event_schemas::entry::Entry;
+
+/// An order as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderRow {
+    /// The entry that requested it.
+    pub seq: u64,
+    /// The last entry about it.
+    pub last_seq: u64,
+    /// What it trades.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Market or limit.
+    pub order_type: OrderType,
+    /// Delivery.
+    pub product: Product,
+    /// Day or immediate.
+    pub validity: Validity,
+    /// Where it stands.
+    pub status: Status,
+    /// Its session.
+    pub session_date: Date,
+    /// Shares asked for.
+    pub quantity: Quantity,
+    /// Shares filled.
+    pub filled: Quantity,
+    /// What they were worth; over `filled` it is the average price.
+    pub filled_value: Money,
+    /// The limit.
+    pub price: Option<Price>,
+    /// How far from the last price a market order may trade.
+    pub market_protection: Option<Percent>,
+    /// Cash blocked for a purchase.
+    pub blocked: Money,
+    /// Shares blocked for a sale.
+    pub blocked_quantity: Quantity,
+    /// Modifications asked for.
+    pub modifications: u32,
+    /// What waits for the venue.
+    pub waiting: Option<Box<Waiting>>,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// When something last happened to it.
+    pub updated_at: Timestamp,
+    /// The venue's number.
+    pub exchange_order_id: Option<Box<str>>,
+    /// The client's mark.
+    pub tag: Option<Box<str>>,
+    /// The algorithm that placed it.
+    pub algo_id: Option<Box<str>>,
+    /// Why the venue refused or cancelled it, or what was asked of it last.
+    pub reason: Option<Box<str>>,
+}
+
+impl OrderRow {
+    /// Shares that may still trade.
+    pub fn pending(&self) -> Quantity {
+        if self.status.is_final() { Quantity::ZERO } else { self.quantity - self.filled }
+    }
+    /// Shares that will not trade.
+    pub fn cancelled(&self) -> Quantity {
+        if self.status.is_final() { self.quantity - self.filled } else { Quantity::ZERO }
+    }
+    fn end(&mut self, status: Status) {
+        self.status = status;
+        self.waiting = None;
+        self.blocked = Money::ZERO;
+        self.blocked_quantity = Quantity::ZERO;
+    }
+    fn shares_blocked(&self) -> Quantity {
+        if self.side == Side::Sell { self.pending() } else { Quantity::ZERO }
+    }
+}
+
+/// A fund order as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FundOrderRow {
+    /// The entry that requested it.
+    pub seq: u64,
+    /// The last entry about it.
+    pub last_seq: u64,
+    /// Which scheme.
+    pub scheme: SchemeCode,
+    /// Which folio; absent until the first allotment of a new one.
+    pub folio: Option<Folio>,
+    /// What was asked: rupees in, or units out.
+    pub asked: FundAsked,
+    /// Where it stands.
+    pub status: fund::Status,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// When something last happened to it.
+    pub updated_at: Timestamp,
+    /// The registrar's answer.
+    pub answer: Option<Box<FundAnswer>>,
+    /// Why the registrar refused.
+    pub reason: Option<Box<str>>,
+}
+
+/// What a fund order asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FundAsked {
+    /// Rupees in.
+    Purchase {
+        /// How much.
+        amount: Money,
+    },
+    /// Units out.
+    Redemption {
+        /// How much.
+        redeem: Redeem,
+        /// Units blocked until the registrar answers.
+        blocked: Units,
+    },
+}
+
+/// Units allotted or redeemed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FundAnswer {
+    /// The NAV's date.
+    pub nav_date: Date,
+    /// The NAV.
+    pub nav: Nav,
+    /// The units.
+    pub units: Units,
+    /// Stamp duty within a purchase's amount.
+    pub stamp_duty: Option<Money>,
+    /// What a redemption pays.
+    pub amount: Option<Money>,
+    /// When it pays.
+    pub pays_on: Option<Date>,
+    /// Whether something in it is not as it should be.
+    pub mismatch: bool,
+}
+
+/// The rows of one account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Orders {
+    orders: Vec<OrderRow>,
+    funds: Vec<FundOrderRow>,
+    /// `seq` and place of orders that are not closed, so that the usual event finds its order at once.
+    open: Vec<(u64, usize)>,
+}
+
+impl Orders {
+    /// Orders by the entry that requested them, ascending.
+    pub fn orders(&self) -> &[OrderRow] {
+        &self.orders
+    }
+    /// Fund orders by the entry that requested them, ascending.
+    pub fn fund_orders(&self) -> &[FundOrderRow] {
+        &self.funds
+    }
+    /// Orders that are not closed.
+    pub fn open_orders(&self) -> impl Iterator<Item = &OrderRow> {
+        self.open.iter().map(|(_, at)| &self.orders[*at])
+    }
+    /// The order that this entry requested.
+    pub fn order(&self, seq: u64) -> Option<&OrderRow> {
+        self.place(seq).map(|at| &self.orders[at])
+    }
+    /// The fund order that this entry requested.
+    pub fn fund_order(&self, seq: u64) -> Option<&FundOrderRow> {
+        self.funds.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &self.funds[at])
+    }
+
+    /// Folds one event of an entry.
+    pub fn fold(&mut self, entry: &Entry<'_>, event: &Event) {
+        let change = Change { seq: entry.seq, at: event.effective_at };
+        match &event.data {
+            EventData::OrderRequested(requested) => self.request(requested, &change),
+            EventData::OrderAccepted(accepted) => self.update(accepted.order_id.seq, &change, |order| {
+                if accepted.applied {
+                    order.status = Status::Open;
+                    order.exchange_order_id = accepted.exchange_order_id.map(|id| id.as_str().into());
+                }
+            }),
+            EventData::OrderRejected(rejected) => self.update(rejected.order_id.seq, &change, |order| {
+                if rejected.applied {
+                    order.reason.clone_from(&rejected.reason);
+                    match rejected.refused {
+                        Refused::Order => order.end(Status::Rejected),
+                        Refused::Modification | Refused::Cancellation => {
+                            order.waiting = None;
+                            order.blocked = rejected.blocked.unwrap_or_default();
+                            order.blocked_quantity = order.shares_blocked();
+                        }
+                    }
+                }
+            }),
+            EventData::ModificationRequested(asked) => self.update(asked.order_id.seq, &change, |order| {
+                order.modifications = asked.number;
+                order.blocked = asked.blocked.unwrap_or_default();
+                order.blocked_quantity = asked.blocked_quantity.unwrap_or_default();
+                order.waiting = Some(Box::new(Waiting::Modification {
+                    quantity: asked.quantity,
+                    price: asked.price,
+                    order_type: asked.order_type,
+                    validity: asked.validity,
+                    block_price: asked.block_price,
+                }));
+            }),
+            EventData::OrderModified(modified) => self.update(modified.order_id.seq, &change, |order| {
+                if modified.applied {
+                    order.quantity = modified.quantity;
+                    order.price = modified.price;
+                    order.order_type = modified.order_type;
+                    order.validity = modified.validity;
+                    order.waiting = None;
+                    order.reason = None;
+                    if order.filled == order.quantity {
+                        order.end(Status::Filled);
+                    } else {
+                        order.status = if order.filled.is_zero() { Status::Open } else { Status::PartlyFilled };
+                        order.blocked = modified.blocked.unwrap_or_default();
+                        order.blocked_quantity = order.shares_blocked();
+                    }
+                }
+            }),
+            EventData::CancellationRequested(asked) => self.update(asked.order_id.seq, &change, |order| {
+                order.waiting = Some(Box::new(Waiting::Cancellation));
+            }),
+            EventData::OrderCancelled(cancelled) => self.update(cancelled.order_id.seq, &change, |order| {
+                if cancelled.applied {
+                    order.reason.clone_from(&cancelled.reason);
+                    order.end(Status::Cancelled);
+                }
+            }),
+            EventData::OrderExpired(expired) => self.update(expired.order_id.seq, &change, |order| {
+                if expired.applied {
+                    order.end(Status::Expired);
+                }
+            }),
+            EventData::OrderFilled(filled) => self.fill(filled, &change),
+            EventData::FillAssigned(assigned) => self.fill(&assigned.fill, &change),
+            _ => self.fold_fund(event, &change),
+        }
+    }
+
+    fn fold_fund(&mut self, event: &Event, change: &Change) {
+        match &event.data {
+            EventData::FundPurchaseRequested(requested) => {
+                let asked = FundAsked::Purchase { amount: requested.amount };
+                self.request_fund(requested.scheme, requested.folio, asked, change);
+            }
+            EventData::FundRedemptionRequested(requested) => {
+                let asked = FundAsked::Redemption { redeem: requested.redeem, blocked: requested.blocked };
+                self.request_fund(requested.scheme, Some(requested.folio), asked, change);
+            }
+            EventData::FundOrderSent(sent) => {
+                self.update_fund(sent.fund_order_id.seq, change, |row| row.status = fund::Status::Sent);
+            }
+            EventData::FundUnitsAllotted(allotted) if allotted.applied => {
+                self.update_fund(allotted.fund_order_id.seq, change, |row| {
+                    row.status = fund::Status::Allotted;
+                    row.folio = Some(allotted.folio);
+                    row.answer = Some(Box::new(FundAnswer {
+                        nav_date: allotted.nav_date,
+                        nav: allotted.nav,
+                        units: allotted.units,
+                        stamp_duty: allotted.stamp_duty,
+                        amount: None,
+                        pays_on: None,
+                        mismatch: !allotted.mismatch.is_empty(),
+                    }));
+                });
+            }
+            EventData::FundUnitsRedeemed(redeemed) if redeemed.applied => {
+                self.update_fund(redeemed.fund_order_id.seq, change, |row| {
+                    row.status = fund::Status::Redeemed;
+                    row.answer = Some(Box::new(FundAnswer {
+                        nav_date: redeemed.nav_date,
+                        nav: redeemed.nav,
+                        units: redeemed.units,
+                        stamp_duty: None,
+                        amount: Some(redeemed.amount),
+                        pays_on: Some(redeemed.pays_on),
+                        mismatch: !redeemed.mismatch.is_empty(),
+                    }));
+                });
+            }
+            EventData::FundOrderRejected(rejected) if rejected.applied => {
+                self.update_fund(rejected.fund_order_id.seq, change, |row| {
+                    row.status = fund::Status::Rejected;
+                    row.reason = Some(rejected.reason.clone());
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, requested: &Requested, change: &Change) {
+        let seq = requested.order_id.seq;
+        self.open.push((seq, self.orders.len()));
+        let sale = requested.side == Side::Sell;
+        self.orders.push(OrderRow {
+            seq,
+            last_seq: seq,
+            instrument: requested.instrument,
+            side: requested.side,
+            order_type: requested.order_type,
+            product: requested.product,
+            validity: requested.validity,
+            status: Status::Requested,
+            session_date: requested.session_date,
+            quantity: requested.quantity,
+            filled: Quantity::ZERO,
+            filled_value: Money::ZERO,
+            price: requested.price,
+            market_protection: requested.market_protection,
+            blocked: requested.blocked.unwrap_or_default(),
+            blocked_quantity: if sale { requested.quantity } else { Quantity::ZERO },
+            modifications: 0,
+            waiting: None,
+            requested_at: change.at,
+            updated_at: change.at,
+            exchange_order_id: None,
+            tag: requested.tag.map(|tag| tag.as_str().into()),
+            algo_id: requested.algo_id.map(|id| id.as_str().into()),
+            reason: None,
+        });
+    }
+
+    fn fill(&mut self, filled: &Filled, change: &Change) {
+        self.update(filled.order_id.seq, change, |order| {
+            order.filled = filled.filled;
+            order.filled_value += filled.value;
+            if order.filled == order.quantity {
+                order.end(Status::Filled);
+            } else if !order.status.is_final() {
+                order.status = Status::PartlyFilled;
+                order.blocked = filled.blocked.unwrap_or_default();
+                if order.side == Side::Sell {
+                    order.blocked_quantity -= filled.quantity;
+                }
+            }
+        });
+    }
+
+    /// A report may name an order that the account does not have; it is recorded without effect.
+    fn update(&mut self, seq: u64, change: &Change, apply: impl FnOnce(&mut OrderRow)) {
+        let Some(at) = self.place(seq) else { return };
+        let order = &mut self.orders[at];
+        order.last_seq = change.seq;
+        order.updated_at = order.updated_at.max(change.at);
+        apply(order);
+        if order.status.is_final()
+            && let Ok(at) = self.open.binary_search_by_key(&seq, |(open, _)| *open)
+        {
+            self.open.remove(at);
+        }
+    }
+
+    fn place(&self, seq: u64) -> Option<usize> {
+        match self.open.binary_search_by_key(&seq, |(open, _)| *open) {
+            Ok(at) => Some(self.open[at].1),
+            Err(_) => self.orders.binary_search_by_key(&seq, |row| row.seq).ok(),
+        }
+    }
+
+    fn request_fund(&mut self, scheme: SchemeCode, folio: Option<Folio>, asked: FundAsked, change: &Change) {
+        self.funds.push(FundOrderRow {
+            seq: change.seq,
+            last_seq: change.seq,
+            scheme,
+            folio,
+            asked,
+            status: fund::Status::Requested,
+            requested_at: change.at,
+            updated_at: change.at,
+            answer: None,
+            reason: None,
+        });
+    }
+
+    fn update_fund(&mut self, seq: u64, change: &Change, apply: impl FnOnce(&mut FundOrderRow)) {
+        if let Ok(at) = self.funds.binary_search_by_key(&seq, |row| row.seq) {
+            let row = &mut self.funds[at];
+            row.last_seq = change.seq;
+            row.updated_at = row.updated_at.max(change.at);
+            apply(row);
+        }
+    }
+
+    /// Writes the canonical rows.
+    pub fn write(&self, account: &AccountId, rows: &mut Rows) {
+        for order in &self.orders {
+            write_order(account, order, rows);
+        }
+        for fund in &self.funds {
+            write_fund_order(account, fund, rows);
+        }
+    }
+}
+
+/// The entry that changes an order, and when what it tells happened.
+struct Change {
+    seq: u64,
+    at: Timestamp,
+}
+
+fn write_order(account: &AccountId, order: &OrderRow, rows: &mut Rows) {
+    let mut row = rows.row("order");
+    row.id(account.as_str()).number(order.seq).number(order.last_seq).id(order.instrument.as_str());
+    row.id(side(order.side)).id(order_type(order.order_type)).id(product(order.product)).id(validity(order.validity));
+    row.id(order.status.name()).show(order.session_date).show(order.quantity).show(order.filled);
+    row.show(order.filled_value).show_or_none(order.price).show_or_none(order.market_protection);
+    row.show(order.blocked).show(order.blocked_quantity).number(order.modifications);
+    match order.waiting.as_deref() {
+        None => row.id(""),
+        Some(Waiting::Cancellation) => row.id("cancellation"),
+        Some(Waiting::Modification { quantity, price, order_type: asked, validity: until, block_price }) => {
+            row.id("modification").show(quantity).show_or_none(*price).id(order_type(*asked));
+            row.id(validity(*until)).show_or_none(*block_price)
+        }
+    };
+    row.show(order.requested_at).show(order.updated_at).id_or_none(order.exchange_order_id.as_deref());
+    row.text(order.tag.as_deref()).id_or_none(order.algo_id.as_deref()).text(order.reason.as_deref());
+}
+
+fn write_fund_order(account: &AccountId, fund: &FundOrderRow, rows: &mut Rows) {
+    let mut row = rows.row("fund");
+    row.id(account.as_str()).number(fund.seq).number(fund.last_seq).id(fund.scheme.as_str());
+    row.id_or_none(fund.folio.as_ref().map(Folio::as_str)).id(fund.status.name());
+    match fund.asked {
+        FundAsked::Purchase { amount } => row.id("purchase").show(amount),
+        FundAsked::Redemption { redeem, blocked } => {
+            match redeem {
+                Redeem::Units(units) => row.id("redeem_units").show(units),
+                Redeem::Amount(amount) => row.id("redeem_amount").show(amount),
+                Redeem::All(_) => row.id("redeem_all"),
+            };
+            row.show(blocked)
+        }
+    };
+    row.show(fund.requested_at).show(fund.updated_at);
+    if let Some(answer) = &fund.answer {
+        row.show(answer.nav_date).show(answer.nav).show(answer.units).show_or_none(answer.stamp_duty);
+        row.show_or_none(answer.amount).show_or_none(answer.pays_on).number(answer.mismatch);
+    }
+    row.text(fund.reason.as_deref());
+}
+
+/// The name of a side, as stored.
+pub(crate) const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "buy",
+        Side::Sell => "sell",
+    }
+}
+
+pub(crate) const fn order_type(order_type: OrderType) -> &'static str {
+    match order_type {
+        OrderType::Market => "market",
+        OrderType::Limit => "limit",
+    }
+}
+
+pub(crate) const fn product(product: Product) -> &'static str {
+    match product {
+        Product::Cnc => "CNC",
+    }
+}
+
+pub(crate) const fn validity(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Day => "DAY",
+        Validity::Ioc => "IOC",
+    }
+}
+
+/// The exchange of an instrument, as text.
+pub(crate) fn exchange_text(exchange: Option<&Exchange>) -> Option<&str> {
+    exchange.map(Exchange::as_str)
+}

@@ -1,0 +1,261 @@
+//! An account as it was: its entries up to a moment folded again, valued with market facts recorded no later.
+//!
+//! Reads the log; keeps nothing. The folds are those of the live views.
+
+use crate::{
+    Error, Position,
+    account::Account,
+    journal::Journal,
+    navs::Navs,
+    prices::{Live, PriceRow, Prices},
+    read::Reading,
+    store::Views,
+    view::{Stop, ViewSet},
+};
+use domain::{
+    ids::{AccountId, InstrumentId},
+    market::MarketEventData,
+    time::Timestamp,
+};
+use event_log::{EventLog, RecordKind, Stored, Topic};
+use event_schemas::entry::{decode_entry, decode_market_entry};
+use std::sync::Arc;
+
+/// Entries read and folded at once; other tasks get their turn in between.
+const READ_ENTRIES_MAX: usize = 1024;
+
+/// A moment in the past, inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// The entry at this offset of the account's own partition, or the last before it.
+    Offset(u64),
+    /// What was recorded at this time or earlier.
+    Time(Timestamp),
+}
+
+/// An account as it was.
+pub struct Past {
+    account: AccountId,
+    rows: Account,
+    prices: Prices,
+    navs: Navs,
+    stops: Vec<Stop>,
+}
+
+impl Past {
+    /// Asks about it; the answers are those of the live views at that moment.
+    pub fn reading(&self) -> Reading<'_> {
+        Reading::new(&self.account, &self.rows, &self.prices, &self.navs, self.stops.clone())
+    }
+    /// The account's entries up to that moment.
+    pub fn entries(&self) -> u64 {
+        self.rows.journal.count()
+    }
+    #[cfg(test)]
+    pub(crate) fn rows(&self) -> &Account {
+        &self.rows
+    }
+}
+
+/// Folds an account up to a moment.
+///
+/// # Errors
+/// `NotYet` for an offset that is not recorded, `Behind` while the views have not reached it,
+/// `UnknownAccount` where the account had no entry by then, `Undecodable` for an entry that cannot be
+/// read, and what the log says.
+pub async fn past(log: &dyn EventLog, views: &Views, account: &AccountId, as_of: AsOf) -> Result<Past, Error> {
+    let partition = views.partition_of(Topic::Ledger, account.as_str());
+    let offsets = offsets_upto(log, views, account, partition, as_of).await?;
+    if offsets.is_empty() {
+        return Err(Error::UnknownAccount { account: *account });
+    }
+    let rows = fold(log, partition, &offsets).await?;
+    let market = market_position(log, views, partition, as_of).await?;
+    if !views.position().covers(&Position { ledger: Vec::new(), market: market.iter().copied().map(Some).collect() }) {
+        return Err(Error::Behind { offset: market.iter().copied().max().unwrap_or_default() });
+    }
+    let prices = prices_before(log, views, &rows, &market).await?;
+    let navs = navs_before(views, &rows, &market);
+    // What was folded here did not stop; the market's rows come from the live views.
+    let stops = views.stops_for(None);
+    Ok(Past { account: *account, rows, prices, navs, stops })
+}
+
+/// The account's entries up to the moment.
+pub(crate) async fn offsets_upto(
+    log: &dyn EventLog,
+    views: &Views,
+    account: &AccountId,
+    partition: u32,
+    as_of: AsOf,
+) -> Result<Vec<u64>, Error> {
+    let upto = match as_of {
+        AsOf::Offset(offset) => {
+            let end = log.tail(Topic::Ledger, partition).await?;
+            if offset >= end {
+                return Err(Error::NotYet { offset, end });
+            }
+            if views.position().next(Topic::Ledger, partition).is_none_or(|next| next <= offset) {
+                return Err(Error::Behind { offset });
+            }
+            offset + 1
+        }
+        AsOf::Time(time) => {
+            first_after(log, Topic::Ledger, partition, folded(views, Topic::Ledger, partition), time).await?
+        }
+    };
+    Ok(views.with_offsets(account, |offsets| offsets[..offsets.partition_point(|offset| *offset < upto)].to_vec()))
+}
+
+fn folded(views: &Views, topic: Topic, partition: u32) -> u64 {
+    views.position().next(topic, partition).unwrap_or_default()
+}
+
+/// The first offset below `end` that was recorded after a time, else `end`; times never decrease within a partition.
+pub(crate) async fn first_after(
+    log: &dyn EventLog,
+    topic: Topic,
+    partition: u32,
+    end: u64,
+    time: Timestamp,
+) -> Result<u64, Error> {
+    let (mut low, mut high) = (0, end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found = log.read_at(topic, partition, vec![middle]).await?;
+        match found.first() {
+            Some(stored) if stored.record.headers.ce_time <= time.micros() => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+async fn fold(log: &dyn EventLog, partition: u32, offsets: &[u64]) -> Result<Account, Error> {
+    let mut rows = Account::default();
+    let mut rest = offsets;
+    while !rest.is_empty() {
+        let asked = &rest[..rest.len().min(READ_ENTRIES_MAX)];
+        let records = log.read_at(Topic::Ledger, partition, asked.to_vec()).await?;
+        if records.is_empty() {
+            return Err(Error::NotYet { offset: rest[0], end: log.tail(Topic::Ledger, partition).await? });
+        }
+        for stored in &records {
+            fold_one(&mut rows, partition, stored)?;
+        }
+        rest = &rest[records.len()..];
+        tokio::task::yield_now().await;
+    }
+    Ok(rows)
+}
+
+fn fold_one(rows: &mut Account, partition: u32, stored: &Stored) -> Result<(), Error> {
+    let bytes = &stored.record.value;
+    let place = |reason: Box<str>| undecodable(Topic::Ledger, partition, stored.offset, reason);
+    let entry = decode_entry(bytes).map_err(|error| place(error.to_string().into()))?;
+    rows.journal.fold(stored.offset, &Journal::digest(bytes));
+    match rows.fold(&entry, ViewSet::default()).into_iter().next() {
+        None => Ok(()),
+        Some((view, reason)) => {
+            Err(Error::Stopped { view, topic: Topic::Ledger, partition, offset: stored.offset, reason })
+        }
+    }
+}
+
+fn undecodable(topic: Topic, partition: u32, offset: u64, reason: Box<str>) -> Error {
+    Error::Undecodable { topic, partition, offset, reason }
+}
+
+/// The next offset of each market partition, as the entry at the moment was decided under.
+async fn market_position(log: &dyn EventLog, views: &Views, partition: u32, as_of: AsOf) -> Result<Vec<u64>, Error> {
+    let time = match as_of {
+        AsOf::Time(time) => time,
+        AsOf::Offset(offset) => {
+            let found = log.read_at(Topic::Ledger, partition, vec![offset]).await?;
+            let stored = found.first().ok_or(Error::Behind { offset })?;
+            if stored.record.headers.ce_type == RecordKind::Entry {
+                let entry = decode_entry(&stored.record.value)
+                    .map_err(|error| undecodable(Topic::Ledger, partition, offset, error.to_string().into()))?;
+                let mut market = entry.context.market;
+                market.resize(views.partitions(Topic::Market) as usize, 0);
+                return Ok(market);
+            }
+            // A claim was decided under nothing: what was recorded by then.
+            Timestamp::from_micros(stored.record.headers.ce_time)
+        }
+    };
+    let mut market = Vec::new();
+    for of in 0..views.partitions(Topic::Market) {
+        market.push(first_after(log, Topic::Market, of, folded(views, Topic::Market, of), time).await?);
+    }
+    Ok(market)
+}
+
+async fn prices_before(log: &dyn EventLog, views: &Views, rows: &Account, market: &[u64]) -> Result<Prices, Error> {
+    let mut prices = Prices::default();
+    let instruments = rows.portfolio.positions.keys().chain(rows.pnl.instruments.keys());
+    for instrument in instruments {
+        if prices.get(instrument).is_some() {
+            continue;
+        }
+        let partition = views.partition_of(Topic::Market, instrument.as_str());
+        let upto = market.get(partition as usize).copied().unwrap_or_default();
+        let found = views.prices.read().get(instrument).map(|row| row.before(upto));
+        let Some((mut row, from)) = found else { continue };
+        if let Some(from) = from {
+            live_prices(log, views, instrument, partition, from..upto, &mut row).await?;
+        }
+        prices.insert(*instrument, row);
+    }
+    Ok(prices)
+}
+
+/// Reads an instrument's live prices again, from the last one remembered up to the moment.
+async fn live_prices(
+    log: &dyn EventLog,
+    views: &Views,
+    instrument: &InstrumentId,
+    partition: u32,
+    between: std::ops::Range<u64>,
+    row: &mut PriceRow,
+) -> Result<(), Error> {
+    let mut from = between.start;
+    while from < between.end {
+        let key = instrument.as_str();
+        let found = log.offsets_of(Topic::Market, partition, key, from, READ_ENTRIES_MAX).await?;
+        let mut offsets: Vec<u64> = found.iter().copied().filter(|offset| *offset < between.end).collect();
+        let Some(last) = found.last() else { break };
+        from = last + 1;
+        offsets.retain(|offset| !views.is_dead_fact(partition, *offset));
+        while !offsets.is_empty() {
+            let records: Vec<Arc<Stored>> = log.read_at(Topic::Market, partition, offsets.clone()).await?;
+            if records.is_empty() {
+                break;
+            }
+            for stored in &records {
+                let entry = decode_market_entry(&stored.record.value)
+                    .map_err(|error| undecodable(Topic::Market, partition, stored.offset, error.to_string().into()))?;
+                for event in &entry.events {
+                    if let MarketEventData::Last(fact) = &event.data {
+                        row.take_live(Live { last: fact.last, at: fact.at });
+                    }
+                }
+            }
+            offsets.drain(..records.len());
+        }
+    }
+    Ok(())
+}
+
+fn navs_before(views: &Views, rows: &Account, market: &[u64]) -> Navs {
+    let mut navs = Navs::default();
+    let now = views.navs.read();
+    for (scheme, _) in rows.portfolio.folios.keys().chain(rows.pnl.folios.keys()) {
+        let partition = views.partition_of(Topic::Market, scheme.as_str());
+        let upto = market.get(partition as usize).copied().unwrap_or_default();
+        if let Some(row) = now.schemes.get(scheme) {
+            navs.schemes.entry(*scheme).or_insert_with(|| row.before(upto));
+        }
+    }
+    navs
+}

@@ -1,0 +1,206 @@
+//! Prices by instrument and day, and the live one; keeps what was recorded earlier, so that the past can be valued as it was.
+
+use crate::row::Rows;
+use domain::{
+    ids::InstrumentId,
+    market::{DayPrice, MarketEventData},
+    money::Price,
+    time::{Date, Timestamp},
+};
+use std::collections::HashMap;
+
+/// One live price in so many is remembered; those between are read from the log for a question about the past.
+const LIVE_PRICES_PER_MARK: u32 = 64;
+
+/// A day's prices and where they were recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayRow {
+    /// The day.
+    pub date: Date,
+    /// First.
+    pub open: Price,
+    /// Highest.
+    pub high: Price,
+    /// Lowest.
+    pub low: Price,
+    /// Official close.
+    pub close: Price,
+    /// As the exchange gave it.
+    pub previous_close: Option<Price>,
+    /// Shares traded.
+    pub volume: Option<i64>,
+    /// The market entry that recorded it.
+    pub offset: u64,
+}
+
+/// A live price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The last traded price.
+    pub last: Price,
+    /// When it traded.
+    pub at: Timestamp,
+}
+
+/// What things are worth now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quote {
+    /// The last price known: the live one, unless a later day's close is recorded.
+    pub last: Option<Price>,
+    /// The close of the latest recorded day before that price's, else what the exchange gave as such.
+    pub previous_close: Option<Price>,
+}
+
+/// The prices of one instrument.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriceRow {
+    /// Ascending by day; of several facts about one day the one recorded last holds.
+    days: Vec<DayRow>,
+    live: Option<Live>,
+    quote: Quote,
+    /// The live price before the entry at an offset, for some of them, ascending.
+    marks: Vec<(u64, Option<Live>)>,
+    since_mark: u32,
+}
+
+impl PriceRow {
+    /// What one share is worth now.
+    pub fn quote(&self) -> Quote {
+        self.quote
+    }
+    /// The latest live price.
+    pub fn live(&self) -> Option<Live> {
+        self.live
+    }
+    /// Days, ascending, each with the fact that holds.
+    pub fn days(&self) -> impl DoubleEndedIterator<Item = &DayRow> {
+        let days = &self.days;
+        days.iter()
+            .enumerate()
+            .filter(|(at, day)| days.get(at + 1).is_none_or(|next| next.date != day.date))
+            .map(|(_, day)| day)
+    }
+    /// What is needed to value a share as the records of its partition before `upto` did; and from
+    /// which offset on its live prices must be read again, if any were recorded.
+    pub(crate) fn before(&self, upto: u64) -> (PriceRow, Option<u64>) {
+        let mut past = PriceRow::default();
+        let mut earlier = None;
+        // The latest day and the one before: no quote looks further back.
+        for day in self.days.iter().rev().filter(|day| day.offset < upto) {
+            match past.days.last() {
+                Some(last) if day.date == last.date => continue,
+                Some(last) if earlier.is_some_and(|date| date != last.date) => break,
+                Some(last) => earlier = Some(last.date),
+                None => {}
+            }
+            past.days.push(day.clone());
+        }
+        past.days.reverse();
+        let mark = self.marks.partition_point(|(offset, _)| *offset < upto).checked_sub(1).map(|at| self.marks[at]);
+        past.live = mark.and_then(|(_, live)| live);
+        past.value();
+        (past, mark.map(|(offset, _)| offset))
+    }
+
+    pub(crate) fn record_day(&mut self, fact: &DayPrice, offset: u64) {
+        let day = DayRow {
+            date: fact.date,
+            open: fact.open,
+            high: fact.high,
+            low: fact.low,
+            close: fact.close,
+            previous_close: fact.previous_close,
+            volume: fact.volume,
+            offset,
+        };
+        let at = match self.days.last() {
+            Some(last) if last.date > day.date => self.days.partition_point(|earlier| earlier.date <= day.date),
+            _ => self.days.len(),
+        };
+        self.days.insert(at, day);
+        self.value();
+    }
+
+    pub(crate) fn record_live(&mut self, live: Live, offset: u64) {
+        if self.since_mark == 0 {
+            self.marks.push((offset, self.live));
+        }
+        self.since_mark = (self.since_mark + 1) % LIVE_PRICES_PER_MARK;
+        self.take_live(live);
+    }
+
+    pub(crate) fn take_live(&mut self, live: Live) {
+        if self.live.is_none_or(|known| known.at <= live.at) {
+            self.live = Some(live);
+            self.value();
+        }
+    }
+
+    fn value(&mut self) {
+        let latest = self.days.last();
+        let (last, date, own) = match (self.live, latest) {
+            (Some(live), Some(day)) if live.at.date() >= day.date => (live.last, live.at.date(), Some(day)),
+            (Some(live), None) => (live.last, live.at.date(), None),
+            (_, Some(day)) => (day.close, day.date, Some(day)),
+            (None, None) => {
+                self.quote = Quote::default();
+                return;
+            }
+        };
+        // Of a day and of facts about it, the last one recorded is the last in the list.
+        let before = self.days.partition_point(|day| day.date < date);
+        let close_before = before.checked_sub(1).map(|at| self.days[at].close);
+        let given = own.filter(|day| day.date == date).and_then(|day| day.previous_close);
+        self.quote = Quote { last: Some(last), previous_close: close_before.or(given) };
+    }
+}
+
+/// The rows, by instrument.
+#[derive(Clone, Debug, Default)]
+pub struct Prices {
+    instruments: HashMap<InstrumentId, PriceRow, foldhash::fast::RandomState>,
+}
+
+impl Prices {
+    /// The prices of an instrument.
+    pub fn get(&self, instrument: &InstrumentId) -> Option<&PriceRow> {
+        self.instruments.get(instrument)
+    }
+    /// What one share is worth now.
+    pub fn quote(&self, instrument: &InstrumentId) -> Quote {
+        self.instruments.get(instrument).map_or_else(Quote::default, PriceRow::quote)
+    }
+    pub(crate) fn insert(&mut self, instrument: InstrumentId, row: PriceRow) {
+        self.instruments.insert(instrument, row);
+    }
+
+    /// Folds one event of the market entry at `offset`.
+    pub fn fold(&mut self, event: &MarketEventData, offset: u64) {
+        match event {
+            MarketEventData::Price(fact) => {
+                self.instruments.entry(fact.instrument).or_default().record_day(fact, offset);
+            }
+            MarketEventData::Last(fact) => {
+                let live = Live { last: fact.last, at: fact.at };
+                self.instruments.entry(fact.instrument).or_default().record_live(live, offset);
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes the canonical rows.
+    pub fn write(&self, rows: &mut Rows) {
+        let mut sorted: Vec<_> = self.instruments.iter().collect();
+        sorted.sort_unstable_by_key(|(id, _)| **id);
+        for (id, of) in sorted {
+            for day in of.days() {
+                let mut row = rows.row("day");
+                row.id(id.as_str()).show(day.date).show(day.open).show(day.high).show(day.low).show(day.close);
+                row.show_or_none(day.previous_close).show_or_none(day.volume);
+            }
+            if let Some(live) = of.live {
+                rows.row("live").id(id.as_str()).show(live.last).show(live.at);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Orders as they stand, the newest first; reads no history, which is in the log.
+
+use super::Reading;
+use crate::{Error, List, Page, orders::OrderRow, page::after_number, view::View};
+use domain::{
+    ids::{InstrumentId, OrderId},
+    money::{Money, Percent, Price, Quantity, Rounding},
+    order::{OrderType, Product, Side, Status, Validity, Waiting},
+    time::{Date, Timestamp},
+};
+use serde::Serialize;
+
+/// Which orders are asked for; what is absent does not matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OrderFilter {
+    /// Where they stand.
+    pub status: Option<Status>,
+    /// What they trade.
+    pub instrument: Option<InstrumentId>,
+    /// Requested on this IST date or later.
+    pub from: Option<Date>,
+    /// Requested on this IST date or earlier.
+    pub to: Option<Date>,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OrderAnswer<'a> {
+    /// Its id.
+    pub order_id: OrderId,
+    /// Where it stands.
+    pub status: Status,
+    /// What it trades.
+    pub instrument: &'a InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Shares asked for: filled, pending and cancelled.
+    pub quantity: Quantity,
+    /// Shares filled.
+    pub filled: Quantity,
+    /// Shares that may still trade.
+    pub pending: Quantity,
+    /// Shares that will not trade.
+    pub cancelled: Quantity,
+    /// Market or limit.
+    #[serde(rename = "type")]
+    pub order_type: OrderType,
+    /// The limit.
+    pub price: Option<Price>,
+    /// How far from the last price a market order may trade.
+    pub market_protection: Option<Percent>,
+    /// Average price of what is filled, rounded half up.
+    pub average_price: Option<Price>,
+    /// Delivery.
+    pub product: Product,
+    /// Day or immediate.
+    pub validity: Validity,
+    /// Its session.
+    pub session_date: Date,
+    /// Cash blocked for a purchase.
+    pub blocked: Money,
+    /// Shares blocked for a sale.
+    pub blocked_quantity: Quantity,
+    /// Modifications asked for.
+    pub modifications: u32,
+    /// What waits for the venue.
+    pub waiting: Option<WaitingAnswer>,
+    /// The venue's number.
+    pub exchange_order_id: Option<&'a str>,
+    /// The client's mark.
+    pub tag: Option<&'a str>,
+    /// The algorithm that placed it.
+    pub algo_id: Option<&'a str>,
+    /// The venue's words, when it refused or cancelled.
+    pub reason: Option<&'a str>,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// When something last happened to it.
+    pub updated_at: Timestamp,
+}
+
+/// What waits for the venue's answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum WaitingAnswer {
+    /// A change.
+    Modification {
+        /// Quantity if granted.
+        quantity: Quantity,
+        /// Limit if granted.
+        price: Option<Price>,
+        /// Type if granted.
+        #[serde(rename = "type")]
+        order_type: OrderType,
+        /// Validity if granted.
+        validity: Validity,
+    },
+    /// A cancellation.
+    Cancellation,
+}
+
+impl OrderFilter {
+    fn matches(&self, row: &OrderRow) -> bool {
+        let date = row.requested_at.date();
+        self.status.is_none_or(|status| status == row.status)
+            && self.instrument.is_none_or(|instrument| instrument == row.instrument)
+            && self.from.is_none_or(|from| from <= date)
+            && self.to.is_none_or(|to| date <= to)
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// Orders, the newest first.
+    pub fn orders(&self, filter: &OrderFilter, page: &Page<'_>) -> Result<List<OrderAnswer<'a>>, Error> {
+        self.need(&[View::Orders])?;
+        let rows = self.rows.orders.orders();
+        let end = match page.number()? {
+            Some(before) => rows.partition_point(|row| row.seq < before),
+            None => rows.len(),
+        };
+        let found = rows[..end].iter().rev().filter(|row| filter.matches(row)).map(|row| self.answer(row));
+        Ok(List::take(found, page.limit(), |order| after_number(order.order_id.seq)))
+    }
+
+    /// One order.
+    pub fn order(&self, id: &OrderId) -> Result<Option<OrderAnswer<'a>>, Error> {
+        self.need(&[View::Orders])?;
+        let row = if id.account == *self.account { self.rows.orders.order(id.seq) } else { None };
+        Ok(row.map(|row| self.answer(row)))
+    }
+
+    fn answer(&self, row: &'a OrderRow) -> OrderAnswer<'a> {
+        OrderAnswer {
+            order_id: OrderId { account: *self.account, seq: row.seq },
+            status: row.status,
+            instrument: &row.instrument,
+            side: row.side,
+            quantity: row.quantity,
+            filled: row.filled,
+            pending: row.pending(),
+            cancelled: row.cancelled(),
+            order_type: row.order_type,
+            price: row.price,
+            market_protection: row.market_protection,
+            average_price: row.filled_value.per_share(row.filled, Rounding::HalfUp),
+            product: row.product,
+            validity: row.validity,
+            session_date: row.session_date,
+            blocked: row.blocked,
+            blocked_quantity: row.blocked_quantity,
+            modifications: row.modifications,
+            waiting: row.waiting.as_deref().map(|waiting| match waiting {
+                Waiting::Cancellation => WaitingAnswer::Cancellation,
+                Waiting::Modification { quantity, price, order_type, validity, .. } => WaitingAnswer::Modification {
+                    quantity: *quantity,
+                    price: *price,
+                    order_type: *order_type,
+                    validity: *validity,
+                },
+            }),
+            exchange_order_id: row.exchange_order_id.as_deref(),
+            tag: row.tag.as_deref(),
+            algo_id: row.algo_id.as_deref(),
+            reason: row.reason.as_deref(),
+            requested_at: row.requested_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// Where the entries between an order's request and the last one about it are.
+    pub(crate) fn order_entries(&self, id: &OrderId) -> Result<Option<Vec<u64>>, Error> {
+        self.need(&[View::Orders])?;
+        let row = if id.account == *self.account { self.rows.orders.order(id.seq) } else { None };
+        let offsets = self.rows.journal.offsets();
+        let place = |seq: u64| usize::try_from(seq).unwrap_or(usize::MAX).min(offsets.len());
+        Ok(row.map(|row| offsets[place(row.seq - 1)..place(row.last_seq)].to_vec()))
+    }
+}

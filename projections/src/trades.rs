@@ -1,0 +1,161 @@
+//! Trades of an account in the order they were recorded: of orders, imported, and unmatched until assigned; knows no order's state.
+
+use crate::{orders, row::Rows};
+use domain::{
+    event::{Event, EventData},
+    history::Kind,
+    ids::{AccountId, Exchange, InstrumentId, OrderId},
+    money::{Money, Price, Quantity},
+    order::{Filled, Side, Unmatched},
+    time::{Date, Timestamp},
+};
+use event_schemas::entry::Entry;
+
+/// Where a trade comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// It filled the order that this entry requested.
+    Order(u64),
+    /// From before this ledger.
+    Imported(Kind),
+    /// It fits no order yet; it names one all the same.
+    Unmatched(Box<OrderId>, Unmatched),
+}
+
+/// A trade.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TradeRow {
+    /// The entry that recorded it.
+    pub seq: u64,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What traded, where known.
+    pub instrument: Option<InstrumentId>,
+    /// Bought or sold, where known.
+    pub side: Option<Side>,
+    /// Where it traded, where known.
+    pub exchange: Option<Exchange>,
+    /// The exchange's number, where known.
+    pub trade_id: Option<Box<str>>,
+    /// Shares.
+    pub quantity: Quantity,
+    /// At what price, where known.
+    pub price: Option<Price>,
+    /// Price times quantity, rounded half up to the paisa.
+    pub value: Option<Money>,
+    /// When it was executed.
+    pub executed_at: Timestamp,
+    /// The IST date of that.
+    pub trade_date: Date,
+    /// When it settles; absent for imported and unmatched trades.
+    pub settlement_date: Option<Date>,
+}
+
+/// The rows of one account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trades {
+    trades: Vec<TradeRow>,
+}
+
+impl Trades {
+    /// Trades by the entry that recorded them, ascending.
+    pub fn trades(&self) -> &[TradeRow] {
+        &self.trades
+    }
+
+    /// Folds one event of an entry.
+    pub fn fold(&mut self, entry: &Entry<'_>, event: &Event) {
+        let (seq, executed_at) = (entry.seq, event.effective_at);
+        match &event.data {
+            EventData::OrderFilled(filled) => self.trades.push(of_order(seq, executed_at, filled)),
+            EventData::FillAssigned(assigned) => {
+                self.trades.retain(|row| row.seq != assigned.seq);
+                self.trades.push(of_order(seq, executed_at, &assigned.fill));
+            }
+            EventData::FillUnmatched(unmatched) => self.trades.push(TradeRow {
+                seq,
+                origin: Origin::Unmatched(Box::new(unmatched.order_id), unmatched.reason),
+                instrument: unmatched.instrument,
+                side: unmatched.side,
+                exchange: unmatched.instrument.and_then(|instrument| instrument.exchange()),
+                trade_id: Some(unmatched.trade_id.as_str().into()),
+                quantity: unmatched.quantity,
+                price: Some(unmatched.price),
+                value: None,
+                executed_at,
+                trade_date: executed_at.date(),
+                settlement_date: None,
+            }),
+            EventData::TradeImported(imported) => self.trades.push(TradeRow {
+                seq,
+                origin: Origin::Imported(imported.kind),
+                instrument: Some(imported.instrument),
+                side: Some(if imported.kind.is_sale() { Side::Sell } else { Side::Buy }),
+                exchange: imported.exchange,
+                trade_id: imported.trade_id.map(|id| id.as_str().into()),
+                quantity: imported.quantity,
+                price: imported.price,
+                value: imported.value,
+                executed_at,
+                trade_date: imported.trade_date,
+                settlement_date: None,
+            }),
+            _ => {}
+        }
+    }
+
+    /// Writes the canonical rows.
+    pub fn write(&self, account: &AccountId, rows: &mut Rows) {
+        for trade in &self.trades {
+            let mut row = rows.row("trade");
+            row.id(account.as_str()).number(trade.seq);
+            match &trade.origin {
+                Origin::Order(seq) => row.id("order").number(*seq),
+                Origin::Imported(kind) => row.id("imported").id(kind_name(*kind)),
+                Origin::Unmatched(order, reason) => row.id("unmatched").id(&order.text()).id(unmatched_name(*reason)),
+            };
+            row.id_or_none(trade.instrument.as_ref().map(InstrumentId::as_str));
+            row.id_or_none(trade.side.map(orders::side)).id_or_none(orders::exchange_text(trade.exchange.as_ref()));
+            row.id_or_none(trade.trade_id.as_deref()).show(trade.quantity).show_or_none(trade.price);
+            row.show_or_none(trade.value).show(trade.executed_at).show(trade.trade_date);
+            row.show_or_none(trade.settlement_date);
+        }
+    }
+}
+
+fn of_order(seq: u64, executed_at: Timestamp, filled: &Filled) -> TradeRow {
+    TradeRow {
+        seq,
+        origin: Origin::Order(filled.order_id.seq),
+        instrument: Some(filled.instrument),
+        side: Some(filled.side),
+        exchange: Some(filled.exchange),
+        trade_id: Some(filled.trade_id.as_str().into()),
+        quantity: filled.quantity,
+        price: Some(filled.price),
+        value: Some(filled.value),
+        executed_at,
+        trade_date: filled.trade_date,
+        settlement_date: Some(filled.settlement_date),
+    }
+}
+
+/// The stored name of an imported row's kind.
+pub(crate) const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Purchase => "purchase",
+        Kind::Sale => "sale",
+        Kind::Bonus => "bonus",
+        Kind::Split => "split",
+    }
+}
+
+/// The stored name of why a trade fits no order.
+pub(crate) const fn unmatched_name(reason: Unmatched) -> &'static str {
+    match reason {
+        Unmatched::UnknownAccount => "unknown_account",
+        Unmatched::UnknownOrder => "unknown_order",
+        Unmatched::BeyondQuantity => "beyond_quantity",
+        Unmatched::OtherSecurity => "other_security",
+    }
+}
