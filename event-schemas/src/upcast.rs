@@ -7,6 +7,9 @@ use crate::error::DecodeError;
 use domain::money::Money;
 use serde_json::{Map, Value};
 
+/// An event's data or a command's body.
+pub type Payload = Map<String, Value>;
+
 /// One step of a chain.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -15,7 +18,7 @@ pub struct Step {
     /// The version it reads; it gives the next.
     pub from: u32,
     /// The payload of the next version, or in words why there is none.
-    pub step: fn(Map<String, Value>) -> Result<Map<String, Value>, Box<str>>,
+    pub step: fn(Payload) -> Result<Payload, Box<str>>,
 }
 
 /// Every step, by name and version.
@@ -23,7 +26,7 @@ pub const STEPS: &[Step] = &[Step { name: "cash_deposited", from: 0, step: cash_
 
 /// Version 0 was written before the first release, when amounts were counted in paise:
 /// `{"paise": 12345}` is `{"amount": "123.45"}`.
-fn cash_deposited_0(mut old: Map<String, Value>) -> Result<Map<String, Value>, Box<str>> {
+fn cash_deposited_0(mut old: Payload) -> Result<Payload, Box<str>> {
     let paise = old.remove("paise").ok_or("missing field `paise`")?;
     let paise = paise.as_i64().ok_or("`paise` must be a whole number")?;
     if let Some(field) = old.keys().next() {

@@ -1,5 +1,6 @@
 //! The files of this crate as tests need them: schemas with their references, golden examples by name and version.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use domain::{command::Submitter, time::Timestamp};
 use event_schemas::{By, CommandEnvelope, command_body, fact_body, schema};
