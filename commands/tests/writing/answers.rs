@@ -1,7 +1,7 @@
 //! What callers are told: one outcome for each key, for ever, and nothing before it is durable.
 
-use commands::{Answer, Config};
 use crate::common::*;
+use commands::{Answer, Config};
 use domain::{command::Submitter, rejection::Rejection};
 use event_log::memory::Memory;
 
