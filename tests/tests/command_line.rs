@@ -1,7 +1,12 @@
 //! The command line teaches, does what it prints, and refuses with one clear line.
 
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+};
 use tempfile::TempDir;
 use tests::{
     Client, Server,
@@ -72,7 +77,7 @@ fn the_demo_prints_an_address_tokens_and_three_curl_lines_that_work_as_printed()
     assert_eq!(curls.len(), 3, "{curls:#?}");
     for curl in &curls {
         let script = format!("{} --silent --show-error --write-out '\\n%{{http_code}}'", curl);
-        let mut shell = std::process::Command::new("bash");
+        let mut shell = Command::new("bash");
         shell.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let out = binary::finish(&mut shell).succeeded();
         let status = out.lines().last().unwrap_or_default();
@@ -92,6 +97,39 @@ fn the_demo_prints_an_address_tokens_and_three_curl_lines_that_work_as_printed()
 fn curl_commands(lines: &[String]) -> Vec<String> {
     let joined = lines.join("\n").replace("\\\n", " ");
     joined.lines().map(str::trim).filter(|line| line.starts_with("curl ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_first_order_of_the_readme_works_as_written() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).expect("the README can be read");
+    let written = readme
+        .split("```sh\n")
+        .find_map(|block| block.split_once("```")?.0.contains("my-first-order").then_some(block));
+    let script = written.and_then(|block| block.split("```").next()).expect("the README places a first order");
+    // A free port instead of the usual one, which somebody may be using.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    assert!(script.contains("bahi serve --data ./ledger "));
+    let script = script
+        .replace("bahi serve ", &format!("bahi serve --listen {free} "))
+        .replace("127.0.0.1:7070", &free.to_string());
+    let folder = folder();
+    let path = env::var("PATH").unwrap_or_default();
+    let mut shell = Command::new("bash");
+    shell
+        // Whatever happens, the server that the script starts ends with it.
+        .args(["-c", &format!("set -eu; trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}wait\n")])
+        .env("PATH", format!("{}:{path}", text(&binary::profile_folder())))
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let ran = binary::finish(&mut shell);
+    let said = format!("{}{}", ran.out, ran.err);
+    assert_eq!(ran.code, Some(0), "{said}");
+    for seen in ["\"order_id\":\"ACC1-3\"", "NSE:TEA", "order_filled", "clean"] {
+        assert!(said.contains(seen), "the README's lines do not show {seen}:\n{said}");
+    }
 }
 
 #[test]

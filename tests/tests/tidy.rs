@@ -380,6 +380,18 @@ fn every_version_of_events_commands_and_facts_has_a_schema_and_a_golden_example(
 }
 
 #[test]
+fn every_refusal_is_told_to_who_writes_a_client() {
+    let tree = repository();
+    let path = "docs/API.md";
+    let page = &tree.0[path];
+    let untold = domain::rejection::Rejection::ALL.iter().filter(|code| {
+        let row = format!("| `{}` | {} |", code.code(), code.detail());
+        !page.contains(&row)
+    });
+    nothing(untold.map(|code| finding(path, 1, format!("no row for {}: {}", code.code(), code.detail()))).collect());
+}
+
+#[test]
 fn links_in_the_docs_lead_somewhere() {
     nothing(links(&repository()));
 }
