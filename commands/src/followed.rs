@@ -64,6 +64,13 @@ impl Followed {
         self.facts.read()
     }
 
+    /// Folds without a log.
+    #[cfg(test)]
+    pub(crate) fn change(&self, change: impl FnOnce(Market) -> Market) {
+        let mut facts = self.facts.write();
+        facts.market = change(std::mem::take(&mut facts.market));
+    }
+
     /// Changes with each batch folded.
     pub(crate) fn moved(&self) -> watch::Receiver<u64> {
         self.moved.subscribe()

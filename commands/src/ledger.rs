@@ -309,3 +309,13 @@ pub(crate) fn stored_by(by: &By) -> schemas::By<'_> {
         algo_id: by.algo_id.as_deref().map(Cow::Borrowed),
     }
 }
+
+#[cfg(test)]
+impl Ledger {
+    fn book(&self, account: &AccountId) -> Option<Book> {
+        self.books.get(account).and_then(|slot| slot.book.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;
