@@ -67,6 +67,13 @@ fn fdatasync_ms(dir: &Path) -> f64 {
     started.elapsed().as_secs_f64() * 1000.0 / 200.0
 }
 
+/// What this process has used of the processors, in seconds; Linux counts in hundredths.
+fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = stat.split(' ').skip(13).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
+}
+
 fn record(random: &mut SmallRng, number: i64) -> Record {
     let account = random.random_range(0..ACCOUNTS);
     let headers = Headers {
@@ -92,7 +99,7 @@ async fn port(dir: &Path, callers: u64, size: usize) {
     let folder = tempfile::tempdir_in(dir).expect("a folder can be made");
     let log = Sqlite::open(folder.path(), Options::default()).await.expect("a log can be made");
     let log = Arc::new(log);
-    let started = Instant::now();
+    let (started, cpu) = (Instant::now(), cpu_seconds());
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
             let log = Arc::clone(&log);
@@ -114,7 +121,7 @@ async fn port(dir: &Path, callers: u64, size: usize) {
     for task in tasks {
         waits.extend(task.await.expect("a caller ends well"));
     }
-    let took = started.elapsed();
+    let (took, cpu) = (started.elapsed(), cpu_seconds() - cpu);
     waits.sort_unstable();
     let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0;
     let records = waits.len() * size;
@@ -122,12 +129,13 @@ async fn port(dir: &Path, callers: u64, size: usize) {
     let bytes = fs::metadata(log.path()).expect("there is a file").len();
     println!(
         "{callers:>5} callers of {size:>3}: {:>8.0} records/s; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, \
-         most {:.1} ms; {:.0} bytes each",
+         most {:.1} ms; {:.1} us of a core and {:.0} bytes each",
         records as f64 / took.as_secs_f64(),
         at(0.5),
         at(0.99),
         at(0.999),
         at(1.0),
+        cpu * 1e6 / records as f64,
         bytes as f64 / records as f64
     );
 }
@@ -210,7 +218,7 @@ async fn layouts(dir: &Path, layout: Layout, accounts: u32) {
     }
     let mut random = SmallRng::seed_from_u64(9);
     let mut tenths = BTreeMap::new();
-    let (mut started, begun) = (Instant::now(), Instant::now());
+    let (mut started, begun, cpu) = (Instant::now(), Instant::now(), cpu_seconds());
     for first in (0..TOTAL).step_by(GROUP as usize) {
         match layout {
             Layout::Blocks => {
@@ -242,11 +250,12 @@ async fn layouts(dir: &Path, layout: Layout, accounts: u32) {
         });
     }
     let rate = TOTAL as f64 / begun.elapsed().as_secs_f64();
+    let cpu = (cpu_seconds() - cpu) * 1e6 / TOTAL as f64;
     let last = tenths.values().next_back().copied().unwrap_or_default();
     close(connection).await;
     let bytes = fs::metadata(&path).expect("there is a file").len();
     println!(
-        "{layout:?}, {accounts} accounts: {rate:>8.0} records/s, last tenth {last:>8.0}; {:.0} bytes each",
+        "{layout:?}, {accounts} accounts: {rate:>8.0} records/s, last tenth {last:>8.0}; {cpu:.1} us of a core and {:.0} bytes each",
         bytes as f64 / TOTAL as f64
     );
 }

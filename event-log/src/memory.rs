@@ -343,3 +343,65 @@ impl std::fmt::Debug for Gate {
         out.debug_struct("Gate").field("open", &self.state.lock().open).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::record;
+
+    fn unknown() -> Error {
+        Error::Unknown { reason: "injected".to_owned() }
+    }
+
+    async fn append(log: &Memory, numbers: std::ops::Range<i64>) -> Result<u64, Error> {
+        let records = numbers.map(|number| record("ACC1", number)).collect();
+        log.append(Topic::Ledger, 0, None, records).await
+    }
+
+    async fn tail(log: &Memory) -> u64 {
+        log.tail(Topic::Ledger, 0).await.expect("there is a tail")
+    }
+
+    #[tokio::test]
+    async fn an_injected_failure_lands_nothing_all_or_a_part_as_told() {
+        let log = Memory::new(1);
+        log.inject(Fault::None);
+        log.inject(Fault::FailBefore(Error::Full));
+        log.inject(Fault::FailAfter(unknown()));
+        log.inject(Fault::Cut(1, unknown()));
+        assert_eq!(append(&log, 0..1).await.expect("it lands"), 0);
+        assert!(matches!(append(&log, 1..3).await, Err(Error::Full)));
+        assert_eq!(tail(&log).await, 1);
+        assert!(matches!(append(&log, 1..3).await, Err(Error::Unknown { .. })));
+        assert_eq!(tail(&log).await, 3);
+        assert!(matches!(append(&log, 3..6).await, Err(Error::Unknown { .. })));
+        assert_eq!(tail(&log).await, 4);
+        assert_eq!(append(&log, 4..5).await.expect("it lands"), 4);
+    }
+
+    #[tokio::test]
+    async fn a_delayed_append_holds_those_behind_it_until_the_gate_opens() {
+        let log = Memory::new(2);
+        let gate = Gate::new();
+        log.inject(Fault::Delay(gate.clone()));
+        let first = log.append(Topic::Ledger, 0, None, vec![record("ACC1", 0)]);
+        let second = log.append(Topic::Ledger, 0, Some(1), vec![record("ACC1", 1)]);
+        let elsewhere = log.append(Topic::Ledger, 1, None, vec![record("ACC2", 0)]);
+        assert_eq!(elsewhere.await.expect("another partition goes on"), 0);
+        assert_eq!(tail(&log).await, 0);
+        gate.open();
+        assert_eq!(tail(&log).await, 2);
+        assert_eq!(second.await.expect("it lands"), 1);
+        assert_eq!(first.await.expect("it lands"), 0);
+    }
+
+    #[tokio::test]
+    async fn an_injected_read_failure_reaches_the_follower_who_may_go_on() {
+        let log = Memory::new(1);
+        append(&log, 0..1).await.expect("it lands");
+        log.fail_read(Error::Busy);
+        let mut follow = log.follow(Topic::Ledger, 0, 0);
+        assert!(matches!(follow.next().await, Err(Error::Busy)));
+        assert_eq!(follow.next().await.expect("a follower goes on").len(), 1);
+    }
+}

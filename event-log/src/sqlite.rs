@@ -204,7 +204,7 @@ impl Sqlite {
     /// Takes no more, waits until all that waited is written, and lets go of the folder.
     pub async fn close(&self) {
         match &self.queue {
-            None => self.shared.close().await,
+            None => self.shared.close_readers().await,
             Some(queue) => {
                 queue.close();
                 let mut closed = self.shared.closed.subscribe();
@@ -393,12 +393,11 @@ impl Shared {
         added.map(|()| refreshing)
     }
 
-    async fn close(&self) {
+    async fn close_readers(&self) {
         for state in self.lanes.values() {
             state.live.close();
         }
         self.readers.close().await;
-        self.closed.send_replace(true);
     }
 }
 

@@ -122,7 +122,7 @@ pub(super) struct Writer {
     /// A full segment of keys that is being made into rows.
     segment: Option<JoinHandle<SegmentRows>>,
     /// Held as long as this writes.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Writer {
@@ -134,7 +134,7 @@ impl Writer {
         lock: Option<File>,
     ) -> Writer {
         let connection = Some(connection);
-        Writer { shared, queue, connection, max_bytes, segment: None, _lock: lock }
+        Writer { shared, queue, connection, max_bytes, segment: None, lock }
     }
 
     /// Writes until the queue is closed and empty.
@@ -150,12 +150,15 @@ impl Writer {
             self.write_keys().await;
         }
         self.write_all_keys().await;
+        self.shared.close_readers().await;
+        // The last connection to close moves the write-ahead log into the file and removes it.
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
             tracing::warn!(%error, "the log's file was not closed cleanly");
         }
-        self.shared.close().await;
+        drop(self.lock.take());
+        self.shared.closed.send_replace(true);
     }
 
     /// Commits one group and answers its callers.
