@@ -19,8 +19,8 @@ pub fn folder() -> Option<PathBuf> {
     if folder.join("broker").is_dir() {
         return Some(folder);
     }
-    writeln!(std::io::stderr(), "skipped: no real files at {}; set BAHI_DATA", folder.display())
-        .expect("standard error");
+    let told = format!("skipped: no real files at {}; set BAHI_DATA\n", folder.display());
+    std::io::stderr().write_all(told.as_bytes()).expect("standard error");
     None
 }
 
