@@ -8,30 +8,49 @@
 //!   └──── outcome, once the entry is durable and live by the ledger rule ◄───────────┘
 //! ```
 
-pub mod clock;
-pub mod config;
-pub mod desk;
-mod error;
-pub mod outcome;
-mod running;
 pub mod submission;
 
-mod facts;
-mod flight;
-mod followed;
-mod ledger;
-mod subject;
+pub mod outcome;
+
+pub mod config;
+
+pub mod clock;
+
+pub mod desk;
+
+mod running;
+
+mod error;
+
 mod writer;
 
-mod known;
+mod claim;
+
+mod flight;
+
+mod subject;
+
+mod ledger;
+
+mod facts;
+
+mod followed;
+
 mod lane;
+
+mod queue;
+
+mod known;
+
+mod rate;
+
 mod metrics;
 
 mod outside;
-mod queue;
-mod rate;
-mod registrar;
+
 mod venue;
+
+mod registrar;
 
 pub use clock::Clock;
 pub use config::Config;

@@ -1,5 +1,6 @@
 //! The numbers that writers report: names, units, and nothing else.
 
+use domain::time::Timestamp;
 use event_log::Topic;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub(crate) struct Meters {
     pub append: Histogram,
     /// Commands of the back office (`bahi_due_commands_total`).
     pub due: Counter,
+    /// How long the oldest due work has waited (`bahi_due_lag_seconds`).
+    due_lag: Gauge,
     /// Times that what was decided was thrown away (`bahi_writer_lost_total`).
     pub lost: Counter,
     /// 1 when the partition cannot be served (`bahi_writer_halted`).
@@ -31,6 +34,7 @@ impl Meters {
             decide: histogram!("bahi_decide_seconds", &labels),
             append: histogram!("bahi_append_seconds", &labels),
             due: counter!("bahi_due_commands_total", &labels),
+            due_lag: gauge!("bahi_due_lag_seconds", &labels),
             lost: counter!("bahi_writer_lost_total", &labels),
             halted: gauge!("bahi_writer_halted", &labels),
         }
@@ -39,5 +43,11 @@ impl Meters {
     /// So many commands took so long together.
     pub(crate) fn decide(&self, took: Duration, commands: usize) {
         self.decide.record(took.div_f64(crate::writer::count(commands.max(1))).as_secs_f64());
+    }
+
+    /// When the oldest due work fell due; work that is due at once has no time and no lag.
+    pub(crate) fn due_lag(&self, next: Option<Timestamp>, now: Timestamp) {
+        let since = next.filter(|at| at.micros() > 0).map_or(0, |at| now.micros().saturating_sub(at.micros()));
+        self.due_lag.set(Duration::from_micros(since.max(0).unsigned_abs()).as_secs_f64());
     }
 }
