@@ -16,14 +16,16 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Numbers the keys of this process, so that no two requests share one unless a story says so.
 static KEYS: AtomicU64 = AtomicU64::new(1);
 
-/// A caller. Clones share what they have written.
+/// The position of the last command about an account, which reads then ask for.
+pub type LastWrite = Arc<Mutex<Option<String>>>;
+
+/// A caller. All callers of one server share what any of them wrote.
 #[derive(Clone)]
 pub struct Client {
     http: blocking::Client,
     base: String,
     token: Option<String>,
-    /// The position of the last write, which reads then ask for.
-    position: Arc<Mutex<Option<String>>>,
+    position: LastWrite,
 }
 
 /// What came back.
@@ -51,14 +53,14 @@ impl Client {
     ///
     /// # Panics
     /// When no client can be made.
-    pub fn new(base: impl Into<String>, token: Option<&str>) -> Client {
+    pub fn new(base: impl Into<String>, token: Option<&str>, position: LastWrite) -> Client {
         let http = blocking::Client::builder()
             .timeout(ANSWER_LIMIT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .expect("a client can be made");
-        Client { http, base: base.into(), token: token.map(str::to_owned), position: Arc::default() }
+        Client { http, base: base.into(), token: token.map(str::to_owned), position }
     }
 
     /// Asks with everything given by hand; `None` when no answer came.
@@ -91,7 +93,8 @@ impl Client {
         let text = response.text().ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         let reply = Reply { status, headers, text, body, asked: format!("{method} {path}") };
-        if let Some(position) = reply.header("bahi-position").filter(|_| method != "GET") {
+        let about_accounts = method != "GET" && !path.starts_with("/v1/market/");
+        if let Some(position) = reply.header("bahi-position").filter(|_| about_accounts) {
             *self.position.lock().expect("nobody panics here") = Some(position.to_owned());
         }
         Some(reply)
@@ -189,7 +192,7 @@ impl Reply {
     /// When the answer is no list.
     #[track_caller]
     pub fn rows(&self) -> &[Value] {
-        let list = self.body.get("items").unwrap_or(&self.body);
+        let list = self.body.get("items").or_else(|| self.body.get("results")).unwrap_or(&self.body);
         list.as_array().unwrap_or_else(|| panic!("{}: no list in {}", self.asked, self.text))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     binary,
-    client::Client,
+    client::{Client, LastWrite},
     wait::{wait_at_most, wait_until},
 };
 use std::{
@@ -28,6 +28,7 @@ pub struct Server {
     address: SocketAddr,
     out: Lines,
     err: Lines,
+    written: LastWrite,
 }
 
 /// Lines read so far from a pipe.
@@ -65,7 +66,7 @@ impl Server {
         let out = follow(child.stdout.take());
         let err = follow(child.stderr.take());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server { child, data, address: nowhere, out, err };
+        let mut server = Server { child, data, address: nowhere, out, err, written: LastWrite::default() };
         server.address = wait_until("the address on standard output", || {
             server.must_run();
             server.printed().iter().find_map(|line| address_in(line))
@@ -114,12 +115,12 @@ impl Server {
 
     /// A caller without a token.
     pub fn anybody(&self) -> Client {
-        Client::new(self.url(), None)
+        Client::new(self.url(), None, Arc::clone(&self.written))
     }
 
     /// A caller with this token.
     pub fn with_token(&self, token: &str) -> Client {
-        Client::new(self.url(), Some(token))
+        Client::new(self.url(), Some(token), Arc::clone(&self.written))
     }
 
     /// A caller of this role, for these accounts.

@@ -126,11 +126,13 @@ impl State {
     /// When there is no view in it.
     #[track_caller]
     pub fn read(body: &Value) -> State {
-        let views = body.get("views").and_then(Value::as_object).unwrap_or_else(|| panic!("no views in {body}"));
-        let mut hashes: Vec<(String, String)> = views
-            .iter()
-            .map(|(view, hash)| (view.clone(), hash.as_str().unwrap_or_else(|| panic!("no hash in {body}")).to_owned()))
-            .collect();
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no hash in {body}")).to_owned();
+        // A server lists them, a replay names them.
+        let mut hashes: Vec<(String, String)> = match body.get("views") {
+            Some(Value::Array(views)) => views.iter().map(|view| (text(&view["view"]), text(&view["hash"]))).collect(),
+            Some(Value::Object(views)) => views.iter().map(|(view, hash)| (view.clone(), text(hash))).collect(),
+            _ => panic!("no views in {body}"),
+        };
         hashes.sort();
         assert!(hashes.len() > 1 && hashes.iter().all(|(_, hash)| hash.len() == 64), "not a state: {body}");
         State(hashes)

@@ -138,7 +138,7 @@ fn call(
         let reply = wait_until("an answer from the server or the one after it", || {
             let base = address.read().expect("nobody panics here").clone();
             if known.as_ref().is_none_or(|(address, _)| *address != base) {
-                known = Some((base.clone(), Client::new(base, Some(token))));
+                known = Some((base.clone(), Client::new(base, Some(token), Default::default())));
             }
             let (_, client) = known.as_ref()?;
             let reply = client.try_post_as(&key, &path, &body)?;
