@@ -1,5 +1,7 @@
 //! NSE's daily prices in both formats, with everything a real folder of them holds.
 
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
+
 use domain::{
     market::{DayPrice, Fact, Instrument},
     money::Price,

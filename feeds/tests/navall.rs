@@ -1,5 +1,7 @@
 //! AMFI's NAVAll in both widths, banners, missing NAVs and dead schemes.
 
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
+
 use domain::{market::Fact, money::Nav, time::Date};
 use feeds::{Error, listing::Known, navall};
 

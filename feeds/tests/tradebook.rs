@@ -1,5 +1,7 @@
 //! Zerodha Console's tradebook: every trade once, exact, in order; the rest refused by name.
 
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
+
 use domain::{
     history::Kind,
     money::{Price, Quantity},

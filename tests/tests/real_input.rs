@@ -1,5 +1,7 @@
 //! Real prices, NAVs and histories become facts and accounts, and agree with plain sums made beside them.
 
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
+
 use domain::{
     account::Open,
     book::{self, Book, Context},
@@ -40,9 +42,8 @@ impl Recorder {
     fn record(&mut self, fact: &Fact) {
         let event = market::decide(&self.market, fact, now());
         *self.market.seqs.entry(fact.key()).or_default() += 1;
-        match &event.data {
-            MarketEventData::CommandRefused(refused) => *self.refused.entry(refused.code.code()).or_default() += 1,
-            _ => {}
+        if let MarketEventData::CommandRefused(refused) = &event.data {
+            *self.refused.entry(refused.code.code()).or_default() += 1;
         }
         self.market = market::evolve(std::mem::take(&mut self.market), &event);
     }
