@@ -1,0 +1,243 @@
+//! What is seen of one account: itself, orders, trades, positions, holdings, cash, gains, entries, outcomes.
+
+use crate::{
+    caller::{CallerFor, READERS},
+    field::{self, Field, Kind},
+    outcome::{Of, position, recorded_request_id, told},
+    problem::Problem,
+    query::{AS_OF, AS_OF_OFFSET, CURSOR, EFFECTIVE_AT, FROM, LIMIT, Query, TO},
+    reading::{self, body, body_or},
+    sent::{KeyPart, OrderPart, Sent},
+    state::State,
+    token::Role,
+};
+use axum::{extract, http::Uri, response::Response};
+use domain::command::Submitter;
+use projections::{
+    AsOf,
+    read::{FundOrderFilter, OrderFilter, TradeFilter},
+};
+
+/// Of one thing as it was.
+pub const ONE: &[Field] = &[AS_OF_OFFSET, AS_OF, EFFECTIVE_AT];
+/// Of a list as it was.
+pub const PAGE: &[Field] = &[LIMIT, CURSOR, AS_OF_OFFSET, AS_OF, EFFECTIVE_AT];
+const INSTRUMENT: Field = Field::may("instrument", Kind::Text(field::INSTRUMENT), "Only this one's");
+const ORDER_STATUS: Kind = Kind::Name(crate::answers::ORDER_STATUSES, &["trigger_pending"]);
+/// Of orders.
+pub const ORDERS: &[Field] = &[
+    LIMIT,
+    CURSOR,
+    Field::may("status", ORDER_STATUS, "Where they stand"),
+    INSTRUMENT,
+    FROM,
+    TO,
+    AS_OF_OFFSET,
+    AS_OF,
+    EFFECTIVE_AT,
+];
+/// Of trades.
+pub const TRADES: &[Field] = &[
+    LIMIT,
+    CURSOR,
+    INSTRUMENT,
+    Field::may("order_id", Kind::Text(field::ORDER), "Of this order"),
+    Field::may("status", Kind::Name(&["matched", "unmatched"], &[]), "`unmatched`: only those that fit no order yet"),
+    FROM,
+    TO,
+    AS_OF_OFFSET,
+    AS_OF,
+    EFFECTIVE_AT,
+];
+/// Of positions and holdings.
+pub const HELD: &[Field] = &[LIMIT, CURSOR, INSTRUMENT, AS_OF_OFFSET, AS_OF, EFFECTIVE_AT];
+/// Of fund orders.
+pub const FUND_ORDERS: &[Field] = &[
+    LIMIT,
+    CURSOR,
+    Field::may("status", Kind::Name(crate::answers::FUND_STATUSES, &[]), "Where they stand"),
+    Field::may("scheme", Kind::Text(field::SCHEME), "Of this scheme"),
+    FROM,
+    TO,
+    AS_OF_OFFSET,
+    AS_OF,
+    EFFECTIVE_AT,
+];
+/// Of a command's outcome.
+pub const OUTCOME: &[Field] = &[Field::may(
+    "role",
+    Kind::Name(&["client", "operator", "venue", "system", "import"], &[]),
+    "In which role it was sent; the caller's own unless given, and for a client always",
+)];
+
+/// Declares a read that asks one question.
+macro_rules! reads {
+    ($($(#[$doc:meta])* $name:ident at $path:literal by $fields:expr, $answer:ident: |$reading:ident, $query:ident| $ask:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[utoipa::path(get, path = $path, tag = "accounts", security(("token" = ["client", "operator", "auditor"])),
+                responses((status = 200, description = "As asked", body = crate::answers::$answer)))]
+            pub async fn $name(
+                extract::State(state): extract::State<State>,
+                who: CallerFor<READERS>,
+                sent: Sent,
+                uri: Uri,
+            ) -> Result<Response, Problem> {
+                let $query = Query::read(&uri, $fields)?;
+                reading::account(&state, &who.account, &sent, &$query, |$reading| $ask).await
+            }
+        )*
+    };
+}
+reads! {
+    /// The account itself.
+    get_account at "/v1/accounts/{account}" by ONE, Account: |reading, query| body(reading.account());
+    /// Orders, the newest first.
+    get_orders at "/v1/accounts/{account}/orders" by ORDERS, Orders: |reading, query| {
+        let filter = OrderFilter {
+            status: query.named("status"),
+            instrument: query.get("instrument"),
+            from: query.get("from"),
+            to: query.get("to"),
+        };
+        body(reading.orders(&filter, &query.page()))
+    };
+    /// Trades, the newest first.
+    get_trades at "/v1/accounts/{account}/trades" by TRADES, Trades: |reading, query| {
+        let filter = TradeFilter {
+            instrument: query.get("instrument"),
+            order: query.get("order_id"),
+            from: query.get("from"),
+            to: query.get("to"),
+            unmatched: query.text("status") == Some("unmatched"),
+        };
+        body(reading.trades(&filter, &query.page()))
+    };
+    /// Positions by instrument: bought today, T1, settled.
+    get_positions at "/v1/accounts/{account}/positions" by HELD, Positions: |reading, query| {
+        body(reading.positions(query.get("instrument").as_ref(), &query.page()))
+    };
+    /// Holdings by instrument: T1 and settled.
+    get_holdings at "/v1/accounts/{account}/holdings" by HELD, Holdings: |reading, query| {
+        body(reading.holdings(query.get("instrument").as_ref(), &query.page()))
+    };
+    /// Fund orders, the newest first.
+    get_fund_orders at "/v1/accounts/{account}/fund-orders" by FUND_ORDERS, FundOrders: |reading, query| {
+        let filter = FundOrderFilter {
+            status: query.named("status"),
+            scheme: query.get("scheme"),
+            from: query.get("from"),
+            to: query.get("to"),
+        };
+        body(reading.fund_orders(&filter, &query.page()))
+    };
+    /// Everything held, valued at the last prices known.
+    get_portfolio at "/v1/accounts/{account}/portfolio" by PAGE, Portfolio: |reading, query| {
+        body(reading.portfolio(&query.page()))
+    };
+    /// Profit and loss, first in first out.
+    get_pnl at "/v1/accounts/{account}/pnl" by PAGE, Pnl: |reading, query| body(reading.pnl(&query.page()));
+    /// Rupees: settled, receivable, payable, blocked.
+    get_cash at "/v1/accounts/{account}/cash" by ONE, Cash: |reading, query| body(reading.cash());
+}
+
+/// One order.
+#[utoipa::path(get, path = "/v1/accounts/{account}/orders/{order}", tag = "orders",
+    security(("token" = ["client", "operator", "auditor"])),
+    responses((status = 200, description = "As asked", body = crate::answers::Order)))]
+pub async fn get_order(
+    extract::State(state): extract::State<State>,
+    who: CallerFor<READERS>,
+    OrderPart(order): OrderPart,
+    sent: Sent,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::read(&uri, ONE)?;
+    reading::account(&state, &who.account, &sent, &query, |reading| body_or(reading.order(&order), "unknown_order"))
+        .await
+}
+
+/// What happened to an order, the oldest first.
+#[utoipa::path(get, path = "/v1/accounts/{account}/orders/{order}/history", tag = "orders",
+    security(("token" = ["client", "operator", "auditor"])),
+    responses((status = 200, description = "As asked", body = crate::answers::History)))]
+pub async fn get_order_history(
+    extract::State(state): extract::State<State>,
+    who: CallerFor<READERS>,
+    OrderPart(order): OrderPart,
+    sent: Sent,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let as_of = Query::read(&uri, ONE)?.as_of()?;
+    reading::reached(&state, &sent).await?;
+    let position = state.views.position();
+    if order.account != who.account {
+        return Err(reading::problem(projections::Error::UnknownOrder));
+    }
+    let history = projections::order_history(&*state.log, &state.views, &order).await;
+    let mut history = history.map_err(reading::problem)?;
+    history.items.retain(|item| match as_of {
+        None => true,
+        Some(AsOf::Offset(offset)) => item.offset <= offset,
+        Some(AsOf::Time(time)) => item.recorded_at <= time,
+    });
+    if history.items.is_empty() {
+        return Err(reading::problem(projections::Error::UnknownOrder));
+    }
+    Ok(reading::answered(reading::written(&history)?, &position))
+}
+
+/// The account's entries as they are stored, the oldest first.
+#[utoipa::path(get, path = "/v1/accounts/{account}/events", tag = "accounts",
+    security(("token" = ["client", "operator", "auditor"])),
+    responses((status = 200, description = "As asked", body = crate::answers::Events)))]
+pub async fn get_events(
+    extract::State(state): extract::State<State>,
+    who: CallerFor<READERS>,
+    sent: Sent,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::read(&uri, PAGE)?;
+    let as_of = query.as_of()?;
+    reading::reached(&state, &sent).await?;
+    let position = state.views.position();
+    if state.views.read(&who.account, |_| ()).is_none() {
+        return Err(reading::problem(projections::Error::UnknownAccount { account: who.account }));
+    }
+    let page = projections::events(&*state.log, &state.views, &who.account, as_of, &query.page()).await;
+    Ok(reading::answered(body(page)?, &position))
+}
+
+/// The outcome of a command: what its own answer said, always with status 200.
+#[utoipa::path(get, path = "/v1/accounts/{account}/commands/{key}", tag = "accounts",
+    security(("token" = ["client", "operator", "auditor"])),
+    responses((status = 200, description = "Known: the body of its answer")))]
+pub async fn get_outcome(
+    extract::State(state): extract::State<State>,
+    who: CallerFor<READERS>,
+    KeyPart(key): KeyPart,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::read(&uri, OUTCOME)?;
+    let role = submitter(&query, who.caller.role);
+    let answered = state.desk.outcome(&who.account, role, &key).await;
+    outcome(&state, Of::Account, answered).await
+}
+
+/// In which role a command was sent: a client asks for its own only.
+pub fn submitter(query: &Query, caller: Role) -> Submitter {
+    if caller == Role::Client { Submitter::Client } else { query.named("role").unwrap_or(caller.submitter()) }
+}
+
+/// The body of a recorded outcome.
+///
+/// # Errors
+/// 404 while there is none.
+pub async fn outcome(state: &State, of: Of, answered: Option<commands::Answered>) -> Result<Response, Problem> {
+    let answered = answered
+        .ok_or_else(|| Problem::not_found("unknown_command", "no outcome is known for this key in this role"))?;
+    let position = position(of, answered.partition, answered.offset);
+    let request_id = recorded_request_id(state, of, &answered).await;
+    let (_, body) = told(of, &answered.outcome, &position.to_string(), request_id.as_deref());
+    Ok(reading::answered(body, &position))
+}

@@ -1,0 +1,108 @@
+//! Query parameters: each named in a table, checked by it, unknown ones refused; knows no list.
+
+use crate::{
+    field::{self, Field, Kind},
+    problem::{Fault, Problem},
+};
+use axum::{extract, http::Uri};
+use projections::{AsOf, Page, page::LIMIT_MAX};
+use serde_json::Value;
+use std::{collections::BTreeMap, str::FromStr};
+
+/// How many items.
+pub const LIMIT: Field = Field::may("limit", Kind::Whole(1, LIMIT_MAX as i64), "How many items; 100 unless given");
+/// Where the page before ended.
+pub const CURSOR: Field = Field::may("cursor", Kind::Text(field::CURSOR), "The `next_cursor` of the page before");
+/// An offset in the account's partition, inclusive.
+pub const AS_OF_OFFSET: Field = Field::may(
+    "as_of_offset",
+    Kind::Whole(0, field::SEQ_MAX),
+    "As it was after the entry at this offset of the account's partition",
+);
+/// A recorded time, inclusive.
+pub const AS_OF: Field =
+    Field::may("as_of", Kind::Text(field::INSTANT), "As it was recorded at this time; not beside as_of_offset");
+/// Questions in the world's time come later.
+pub const EFFECTIVE_AT: Field = Field::may("effective_at", Kind::NotYet("is not supported yet"), "");
+/// A day.
+pub const FROM: Field = Field::may("from", Kind::Text(field::DATE), "On this day or later");
+/// A day.
+pub const TO: Field = Field::may("to", Kind::Text(field::DATE), "On this day or earlier");
+
+/// Parameters that passed their table.
+#[derive(Debug, Default)]
+pub struct Query(BTreeMap<&'static str, String>);
+
+impl Query {
+    /// Reads an address's parameters.
+    ///
+    /// # Errors
+    /// 400 with every parameter that is unknown, given twice, or not as its table says.
+    pub fn read(uri: &Uri, fields: &'static [Field]) -> Result<Self, Problem> {
+        if uri.query().is_none_or(str::is_empty) {
+            return Ok(Self::default());
+        }
+        let pairs = extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|_| Problem::field("invalid_query", "#query", "must be percent-encoded UTF-8"))?;
+        let (mut read, mut faults, mut only_not_yet) = (BTreeMap::new(), Vec::new(), true);
+        let fault = |name: &str, detail| {
+            let name: String = name.chars().take(64).collect();
+            Fault { pointer: format!("#{name}"), detail }
+        };
+        for (name, text) in pairs.0 {
+            let Some(field) = fields.iter().find(|field| field.name == name) else {
+                only_not_yet = false;
+                faults.push(fault(&name, "is not a parameter of this route".into()));
+                continue;
+            };
+            let value = match field.kind {
+                Kind::Whole(..) => text.parse::<i64>().map_or_else(|_| Value::from(text.as_str()), Value::from),
+                Kind::Flag => text.parse::<bool>().map_or_else(|_| Value::from(text.as_str()), Value::from),
+                _ => Value::from(text.as_str()),
+            };
+            if let Err(detail) = field::check(field.kind, &value) {
+                only_not_yet &= field::is_not_yet(field.kind, &value);
+                faults.push(fault(field.name, detail));
+            } else if read.insert(field.name, text).is_some() {
+                only_not_yet = false;
+                faults.push(fault(field.name, "is given twice".into()));
+            }
+        }
+        match faults.is_empty() {
+            true => Ok(Self(read)),
+            false => Err(Problem::invalid(if only_not_yet { "not_supported" } else { "invalid_query" }, faults)),
+        }
+    }
+
+    /// A parameter's text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A parameter, parsed; its table has checked it.
+    pub fn get<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// A parameter that names a variant, as JSON does.
+    pub fn named<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_value(Value::from(self.text(name)?)).ok()
+    }
+
+    /// Which part of a list.
+    pub fn page(&self) -> Page<'_> {
+        Page { limit: self.get("limit"), cursor: self.text("cursor") }
+    }
+
+    /// Which moment, unless now.
+    ///
+    /// # Errors
+    /// 400 when two are given.
+    pub fn as_of(&self) -> Result<Option<AsOf>, Problem> {
+        match (self.get("as_of_offset"), self.get("as_of")) {
+            (Some(_), Some(_)) => Err(Problem::field("invalid_query", "#as_of", "does not go with as_of_offset")),
+            (Some(offset), None) => Ok(Some(AsOf::Offset(offset))),
+            (None, time) => Ok(time.map(AsOf::Time)),
+        }
+    }
+}

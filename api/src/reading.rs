@@ -1,0 +1,133 @@
+//! How a read waits, asks and answers: one way for accounts, one for the market; knows no route.
+
+use crate::{
+    outcome::json,
+    problem::Problem,
+    query::Query,
+    sent::{POSITION, Sent},
+    state::State,
+};
+use axum::{
+    http::{HeaderValue, StatusCode},
+    response::Response,
+};
+use domain::ids::AccountId;
+use projections::{Error, Position, Reading, past};
+use serde::Serialize;
+
+/// When to ask again for what the views have not reached: they are milliseconds behind as a rule.
+const BEHIND_RETRY_S: u32 = 1;
+/// When to ask again for a view that stopped, which takes a person.
+const STOPPED_RETRY_S: u32 = 60;
+
+/// Waits until the views are as far as the caller asks, within the limit.
+///
+/// # Errors
+/// 503 while starting, and when the wait is over.
+pub async fn reached(state: &State, sent: &Sent) -> Result<(), Problem> {
+    if !state.is_ready().await {
+        return Err(Problem::unavailable("starting", "the log is still being read: try again", BEHIND_RETRY_S));
+    }
+    match &sent.min {
+        Some((_, position)) if !state.views.wait_for(position, state.config.read_wait).await => Err(behind()),
+        _ => Ok(()),
+    }
+}
+
+fn behind() -> Problem {
+    Problem::unavailable("position_not_reached", "that position is not reached yet: try again", BEHIND_RETRY_S)
+}
+
+/// Asks about an account, now or as it was.
+///
+/// # Errors
+/// Whatever the question says, 404 for an account without entries, 400 for a moment that has not come.
+pub async fn account(
+    state: &State,
+    account: &AccountId,
+    sent: &Sent,
+    query: &Query,
+    ask: impl for<'a, 'b> FnOnce(&'b Reading<'a>) -> Result<Vec<u8>, Problem>,
+) -> Result<Response, Problem> {
+    let as_of = query.as_of()?;
+    reached(state, sent).await?;
+    match as_of {
+        Some(as_of) => {
+            let past = past(&*state.log, &state.views, account, as_of).await.map_err(problem)?;
+            Ok(json(StatusCode::OK, ask(&past.reading())?))
+        }
+        None => {
+            // Before asking, so that the answer is at least as new as it says.
+            let position = state.views.position();
+            let body = state.views.read(account, ask).ok_or_else(unknown_account)??;
+            Ok(answered(body, &position))
+        }
+    }
+}
+
+/// A body that is at least as new as a position.
+pub fn answered(body: Vec<u8>, position: &Position) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    if let Ok(position) = HeaderValue::try_from(position.to_string()) {
+        response.headers_mut().insert(POSITION, position);
+    }
+    response
+}
+
+/// Writes an answer.
+///
+/// # Errors
+/// When the views could not answer.
+pub fn body(answer: Result<impl Serialize, Error>) -> Result<Vec<u8>, Problem> {
+    written(&answer.map_err(problem)?)
+}
+
+/// Writes an answer that may not be there.
+///
+/// # Errors
+/// When the views could not answer; 404 with this code when it is not there.
+pub fn body_or(answer: Result<Option<impl Serialize>, Error>, code: &'static str) -> Result<Vec<u8>, Problem> {
+    let found = answer.map_err(problem)?;
+    written(&found.ok_or_else(|| Problem::not_found(code, "there is no such thing here"))?)
+}
+
+/// Writes a value.
+///
+/// # Errors
+/// When stored bytes are not JSON, which `bahi verify` would say too.
+pub fn written(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::with_capacity(1024);
+    match serde_json::to_writer(&mut body, value) {
+        Ok(()) => Ok(body),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written");
+            Err(unreadable())
+        }
+    }
+}
+
+fn unknown_account() -> Problem {
+    Problem::not_found("unknown_account", "there is no such account")
+}
+
+fn unreadable() -> Problem {
+    Problem::unavailable("log_unreadable", "the log cannot be read here: it has been noted", STOPPED_RETRY_S)
+}
+
+/// What the views say, as a problem.
+pub fn problem(error: Error) -> Problem {
+    match error {
+        Error::Stopped { .. } => {
+            Problem::unavailable("view_stopped", "this view stopped and must be rebuilt", STOPPED_RETRY_S)
+        }
+        Error::NotYet { .. } => Problem::field("invalid_query", "#as_of_offset", "is not recorded yet"),
+        Error::Behind { .. } => behind(),
+        Error::Cursor => Problem::field("invalid_query", "#cursor", "is not a cursor of this list"),
+        Error::UnknownAccount { .. } => unknown_account(),
+        Error::UnknownOrder => Problem::not_found("unknown_order", "there is no such order in this account"),
+        Error::Log(_) | Error::Corrupt { .. } | Error::Undecodable { .. } => {
+            tracing::error!(%error, "a read failed");
+            unreadable()
+        }
+    }
+}

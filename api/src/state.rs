@@ -1,0 +1,154 @@
+//! What every handler shares, made once by `bahi`; knows no adapter and reads no environment.
+
+use crate::{error::Error, metrics::Metrics, sent::FreshIds, token::Keys, token_cache::Proofs};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use commands::{Clock, Desk};
+use event_log::{EventLog, Topic};
+use projections::{Position, Views};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::OnceCell;
+
+/// Commands per window and account.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+/// The limit's window (IETF draft, "RateLimit header fields for HTTP").
+pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Commands left in the window; told when there are none.
+pub const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// Seconds until there are some.
+pub const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+/// How long a read waits for its `Bahi-Min-Position`: views are milliseconds behind, so longer means trouble.
+pub const READ_WAIT_MS: u64 = 2_000;
+
+/// What `bahi` may set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Commands per second and account, as the desk keeps it; told in `RateLimit-*`. `None` for no limit.
+    pub account_commands_per_second: Option<u32>,
+    /// How long a read waits for its `Bahi-Min-Position`.
+    pub read_wait: Duration,
+    /// Whether each answered request is logged; failures always are.
+    pub access_log: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { account_commands_per_second: None, read_wait: Duration::from_millis(READ_WAIT_MS), access_log: true }
+    }
+}
+
+/// What every handler shares; cheap to clone.
+#[derive(Clone)]
+pub struct State(Arc<Inner>);
+
+/// What [`State`] holds.
+pub struct Inner {
+    /// Where commands are handed in.
+    pub desk: Arc<Desk>,
+    /// What is seen now.
+    pub views: Arc<Views>,
+    /// The log, for pages of it and the past.
+    pub log: Arc<dyn EventLog>,
+    /// Proves tokens.
+    pub proofs: Proofs,
+    /// The only source of time, for tokens and `issued_at`.
+    pub clock: Arc<dyn Clock>,
+    /// As set.
+    pub config: Config,
+    /// Counters and their text.
+    pub metrics: Metrics,
+    /// Request ids.
+    pub fresh_ids: FreshIds,
+    limit: Option<(HeaderValue, HeaderValue)>,
+    ready: AtomicBool,
+    ready_at: OnceCell<Position>,
+}
+
+impl Deref for State {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl State {
+    /// Wires the edge.
+    ///
+    /// `desk` comes from `commands::start`, `views` is what `projections::follow` fills, `log` is the log that
+    /// both stand on, `keys` come from [`Keys::open_or_make`] on the data folder's `token.key`.
+    /// The first `State` of a process installs the process's metrics recorder, unless
+    /// [`crate::metrics::install`] was called before.
+    ///
+    /// # Errors
+    /// When something else installed a metrics recorder.
+    pub fn new(
+        desk: Arc<Desk>,
+        views: Arc<Views>,
+        log: Arc<dyn EventLog>,
+        keys: Keys,
+        clock: Arc<dyn Clock>,
+        config: Config,
+    ) -> Result<Self, Error> {
+        let limit = config.account_commands_per_second.and_then(|limit| {
+            let policy = HeaderValue::try_from(format!("\"account\";q={limit};w=1")).ok()?;
+            Some((HeaderValue::from(limit), policy))
+        });
+        Ok(Self(Arc::new(Inner {
+            desk,
+            views,
+            log,
+            proofs: Proofs::new(keys),
+            clock,
+            config,
+            metrics: Metrics::new(crate::metrics::install()?),
+            fresh_ids: FreshIds::default(),
+            limit,
+            ready: AtomicBool::new(false),
+            ready_at: OnceCell::new(),
+        })))
+    }
+}
+
+impl Inner {
+    /// Whether the views have caught up with the log as it was when this was first asked.
+    pub async fn is_ready(&self) -> bool {
+        if self.ready.load(Ordering::Acquire) {
+            return true;
+        }
+        let reached = match self.ready_at.get_or_try_init(|| self.ends()).await {
+            Ok(ends) => self.views.position().covers(ends),
+            Err(error) => {
+                tracing::warn!(%error, "the end of the log cannot be read");
+                false
+            }
+        };
+        if reached {
+            self.ready.store(true, Ordering::Release);
+        }
+        reached
+    }
+
+    async fn ends(&self) -> Result<Position, event_log::Error> {
+        let mut ends = Position::default();
+        for (topic, next) in [(Topic::Ledger, &mut ends.ledger), (Topic::Market, &mut ends.market)] {
+            for partition in 0..self.log.partitions(topic) {
+                next.push(Some(self.log.tail(topic, partition).await?));
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Says the limit of commands in a write's answer.
+    pub fn limits_told(&self, headers: &mut HeaderMap) {
+        if let Some((limit, policy)) = &self.limit {
+            headers.insert(RATE_LIMIT, limit.clone());
+            headers.insert(RATE_LIMIT_POLICY, policy.clone());
+        }
+    }
+}
