@@ -51,10 +51,6 @@ impl Past {
     pub fn entries(&self) -> u64 {
         self.rows.journal.count()
     }
-    #[cfg(test)]
-    pub(crate) fn rows(&self) -> &Account {
-        &self.rows
-    }
 }
 
 /// Folds an account up to a moment.

@@ -1,0 +1,59 @@
+//! What several tests of the views need.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use event_log::{EventLog, RecordKind, Topic};
+use event_schemas::entry::{Entry, decode_entry};
+use projections::{Page, Reading, testing::Ledger};
+use proptest::prelude::*;
+use std::time::Duration;
+
+/// How long a test waits for a fact before it fails.
+pub const WAIT: Duration = Duration::from_secs(20);
+
+/// Every entry of a ledger, partition by partition.
+pub async fn entries(ledger: &Ledger) -> Vec<Entry<'static>> {
+    let log = ledger.log().await;
+    let mut entries = Vec::new();
+    for partition in 0..log.partitions(Topic::Ledger) {
+        let mut from = 0;
+        loop {
+            let batch = log.read(Topic::Ledger, partition, from, 1000).await.unwrap();
+            let Some(last) = batch.last() else { break };
+            from = last.offset + 1;
+            let of_accounts = batch.iter().filter(|stored| stored.record.headers.ce_type == RecordKind::Entry);
+            entries.extend(of_accounts.map(|stored| decode_entry(&stored.record.value).unwrap().into_owned()));
+        }
+    }
+    entries
+}
+
+/// Every answer about an account, as one text.
+pub fn everything(reading: &Reading<'_>) -> String {
+    let page = Page { limit: Some(1000), cursor: None };
+    let answers = serde_json::json!({
+        "account": reading.account().unwrap(),
+        "orders": reading.orders(&Default::default(), &page).unwrap(),
+        "trades": reading.trades(&Default::default(), &page).unwrap(),
+        "positions": reading.positions(None, &page).unwrap(),
+        "holdings": reading.holdings(None, &page).unwrap(),
+        "fund_orders": reading.fund_orders(&Default::default(), &page).unwrap(),
+        "portfolio": reading.portfolio(&page).unwrap(),
+        "pnl": reading.pnl(&page).unwrap(),
+        "cash": reading.cash().unwrap(),
+    });
+    answers.to_string()
+}
+
+/// A random history of two accounts.
+pub fn histories(steps_max: usize) -> impl Strategy<Value = Ledger> {
+    (1u32..3, prop::collection::vec(any::<u64>(), 8..steps_max * 6)).prop_map(|(partitions, draws)| {
+        let mut ledger = Ledger::new(partitions);
+        let mut draws = draws.into_iter();
+        while draws.len() > 0 {
+            let who = projections::testing::account(draws.next().map_or(0, |draw| draw % 2) as usize);
+            // A history ends as if nothing more was drawn: with zeros.
+            ledger.wander(&who, &mut |below| draws.next().unwrap_or_default() % below.max(1));
+        }
+        ledger
+    })
+}
