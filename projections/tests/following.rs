@@ -1,0 +1,283 @@
+//! Following a log: what was folded is published, what cannot be folded stops alone, pages find their way.
+
+mod support;
+
+use domain::{
+    cash::Deposit,
+    order::Side::{Buy, Sell},
+};
+use event_log::{EventLog, Topic};
+use projections::{
+    AsOf, Error, Page, Position, Replay, View, Views, events, follow, order_history, past, replay,
+    testing::{Ledger, account, day_price, instrument, money, place},
+    venue_requests,
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use support::{WAIT, everything};
+
+async fn following(ledger: &Ledger) -> (Arc<dyn EventLog>, Arc<Views>, projections::Worker) {
+    let log: Arc<dyn EventLog> = Arc::new(ledger.log().await);
+    let partitions = log.partitions(Topic::Ledger);
+    let views = Views::new(partitions, partitions);
+    let worker = follow(Arc::clone(&log), Arc::clone(&views));
+    let mut end = Position::default();
+    for topic in Topic::ALL {
+        for partition in 0..partitions {
+            let tail = log.tail(topic, partition).await.unwrap();
+            end.merge(&Position::after(topic, partition, tail - 1));
+        }
+    }
+    assert!(views.wait_for(&end, WAIT).await, "the views reach the end");
+    (log, views, worker)
+}
+
+#[tokio::test]
+async fn a_read_that_names_a_position_waits_until_it_is_folded() {
+    let mut ledger = Ledger::new(1);
+    let log = ledger.log().await;
+    let port: Arc<dyn EventLog> = Arc::new(log.clone());
+    let views = Views::new(1, 1);
+    let _worker = follow(port, Arc::clone(&views));
+    ledger.open(&account(1), "500.00");
+    let wanted = Position::after(Topic::Ledger, 0, 2);
+    assert!(!views.wait_for(&wanted, Duration::from_millis(1)).await, "nothing is appended yet");
+    ledger.append_to(&log).await;
+    assert!(views.wait_for(&wanted, WAIT).await);
+    let settled = views.read(&account(1), |reading| reading.cash().unwrap().settled);
+    assert_eq!(settled, Some(money("500.00")));
+}
+
+#[tokio::test]
+async fn an_entry_that_one_view_cannot_fold_stops_that_view_in_that_partition_only() {
+    let mut ledger = Ledger::new(2);
+    let rich = (0..).map(account).find(|id| ledger_partition(id) == 0).unwrap();
+    let other = (0..).map(account).find(|id| ledger_partition(id) == 1).unwrap();
+    ledger.open(&rich, "100.00");
+    ledger.open(&other, "100.00");
+    // Settled cash beyond what an amount can hold: the sum panics.
+    let mut poisoned = ledger.log().await;
+    let log: &mut _ = &mut poisoned;
+    append_overflow(log, &ledger, &rich).await;
+    let port: Arc<dyn EventLog> = Arc::new(poisoned.clone());
+    let views = Views::new(2, 2);
+    let _worker = follow(Arc::clone(&port), Arc::clone(&views));
+    let end = Position::after(Topic::Ledger, 0, port.tail(Topic::Ledger, 0).await.unwrap() - 1);
+    assert!(views.wait_for(&end, WAIT).await, "other views go on behind it");
+    let stops = views.stops();
+    assert_eq!(stops.iter().map(|stop| (stop.view, stop.partition)).collect::<Vec<_>>(), [(View::Cash, 0)]);
+    let answer =
+        views.read(&rich, |reading| (reading.cash().err(), reading.account().map(|a| a.entries).ok())).unwrap();
+    assert!(matches!(answer, (Some(Error::Stopped { view: View::Cash, partition: 0, .. }), Some(3))), "{answer:?}");
+    assert!(views.read(&other, |reading| reading.cash().is_ok()).unwrap());
+}
+
+fn ledger_partition(id: &domain::ids::AccountId) -> u32 {
+    event_log::partition_of(id.as_str(), 2)
+}
+
+/// Appends a deposit that no writer would decide.
+async fn append_overflow(log: &mut event_log::memory::Memory, ledger: &Ledger, id: &domain::ids::AccountId) {
+    let offset = log.tail(Topic::Ledger, 0).await.unwrap() - 1;
+    let last = log.read_at(Topic::Ledger, 0, vec![offset]).await.unwrap().remove(0);
+    let entry = event_schemas::decode_entry(&last.record.value).unwrap().into_owned();
+    let mut entry = event_schemas::Entry { seq: ledger.book(id).unwrap().seq + 1, source: entry.source + 1, ..entry };
+    let most = domain::money::Money::from_smallest(i64::MAX);
+    entry.events[0].data = domain::event::EventData::CashDeposited(domain::cash::Deposited { amount: most });
+    let mut record = last.record.clone();
+    let mut bytes = Vec::new();
+    event_schemas::encode_entry(&entry, &mut bytes);
+    record.value = bytes.into();
+    (record.headers.source, record.headers.after) = (entry.source, entry.source - 1);
+    log.append(Topic::Ledger, 0, None, vec![record]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_entry_that_nobody_can_read_stops_all_but_the_journal() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(&account(1), "100.00");
+    ledger.poison(&account(1));
+    let (log, views, _worker) = following(&ledger).await;
+    let stopped: BTreeSet<View> = views.stops().into_iter().map(|stop| stop.view).collect();
+    assert_eq!(stopped, BTreeSet::from([View::Orders, View::Trades, View::Portfolio, View::Pnl, View::Cash]));
+    assert_eq!(views.offsets(&account(1)).len(), 3, "the journal counts what nobody can read");
+    let verified = projections::verify(log, Replay::default(), |_| ()).await.unwrap();
+    assert_eq!(verified.difference.map(|found| found.offset), Some(3));
+}
+
+#[tokio::test]
+async fn a_refused_command_changes_the_journal_and_no_other_view() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(&account(1), "100.00");
+    ledger.trade(&account(1), "BETA", Buy, 1, "50.00");
+    let before = following(&ledger).await.1.state_hashes();
+    ledger.command(&account(1), place("ALFA", Buy, 1000, "100.00"));
+    let after = following(&ledger).await.1.state_hashes();
+    let changed: Vec<&str> =
+        before.hashes.iter().zip(&after.hashes).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();
+    assert_eq!(changed, ["journal"]);
+}
+
+#[tokio::test]
+async fn state_hashes_do_not_depend_on_where_records_stand_or_how_many_threads_fold() {
+    let mut ledger = Ledger::new(1);
+    let mut many = Ledger::new(3);
+    for ledger in [&mut ledger, &mut many] {
+        for number in 0..5 {
+            ledger.open(&account(number), "10000.00");
+            ledger.trade(&account(number), "ALFA", Buy, 10, "100.00");
+            ledger.trade(&account(number), "ALFA", Sell, 4, "101.00");
+        }
+    }
+    let threads = |threads| Replay { threads: std::num::NonZeroUsize::new(threads), ..Replay::default() };
+    let one = replay(Arc::new(ledger.log().await), threads(1), |_| ()).await.unwrap().views.state_hashes();
+    let three = replay(Arc::new(many.log().await), threads(3), |_| ()).await.unwrap().views.state_hashes();
+    for (a, b) in one.hashes.iter().zip(&three.hashes).filter(|(a, _)| a.0 != "journal") {
+        assert_eq!(a, b);
+    }
+}
+
+#[tokio::test]
+async fn the_past_is_valued_with_the_prices_of_then() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(&account(1), "10000.00");
+    ledger.trade(&account(1), "ALFA", Buy, 10, "100.00");
+    let (offset, time) = (5, ledger.now());
+    for minute in 0..200 {
+        ledger.at(&format!("2026-11-23T11:{:02}:{:02}+05:30", minute / 60, minute % 60));
+        let last = domain::money::Price::from_smallest(1_000_000 + 10_000 * minute);
+        ledger.fact(domain::market::LastPrice { instrument: instrument("ALFA"), last, at: ledger.now() });
+        if minute == 150 {
+            ledger.command(&account(1), Deposit { amount: money("1.00") });
+        }
+    }
+    ledger.fact(day_price("ALFA", "2026-11-23", "300.00"));
+    let (log, views, _worker) = following(&ledger).await;
+    let value = |reading: &projections::Reading<'_>| reading.portfolio(&Page::default()).unwrap().totals().value;
+    let then = past(&*log, &views, &account(1), AsOf::Offset(offset)).await.unwrap();
+    assert_eq!(value(&then.reading()), money("1000.00"), "at the close of the day before");
+    let then = past(&*log, &views, &account(1), AsOf::Time(time)).await.unwrap();
+    assert_eq!(value(&then.reading()), money("1000.00"));
+    // The deposit was decided after 151 live prices, the last of them 100 + 150.
+    let then = past(&*log, &views, &account(1), AsOf::Offset(offset + 1)).await.unwrap();
+    assert_eq!(value(&then.reading()), money("2500.00"));
+    assert_eq!(views.read(&account(1), value), Some(money("2990.00")));
+    let later = past(&*log, &views, &account(1), AsOf::Offset(1000)).await.err();
+    assert!(matches!(later, Some(Error::NotYet { offset: 1000, end: 7 })), "{later:?}");
+}
+
+#[tokio::test]
+async fn pages_walk_a_list_without_a_gap_or_a_repeat() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(&account(1), "100000.00");
+    for _ in 0..7 {
+        ledger.trade(&account(1), "ALFA", Buy, 1, "100.00");
+        ledger.trade(&account(1), "BETA", Buy, 1, "50.00");
+    }
+    let (log, views, _worker) = following(&ledger).await;
+    let mut seen = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = Page { limit: Some(4), cursor: cursor.as_deref() };
+        let (ids, next) = views
+            .read(&account(1), |reading| {
+                let list = reading.orders(&Default::default(), &page).unwrap();
+                (list.items.iter().map(|order| order.order_id.seq).collect::<Vec<_>>(), list.next_cursor)
+            })
+            .unwrap();
+        seen.extend(ids);
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 14);
+    assert!(seen.is_sorted_by(|a, b| a > b), "the newest first: {seen:?}");
+
+    let (mut offsets, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let page = Page { limit: Some(5), cursor: cursor.as_deref() };
+        let found = events(&*log, &views, &account(1), None, &page).await.unwrap();
+        offsets.extend(found.items.iter().map(|item| item.offset));
+        cursor = found.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(offsets, views.offsets(&account(1)));
+
+    let page = Page { limit: Some(1), cursor: None };
+    let portfolio = |page: &Page<'_>| {
+        views.read(&account(1), |reading| serde_json::to_value(reading.portfolio(page).unwrap()).unwrap()).unwrap()
+    };
+    let first = portfolio(&page);
+    assert_eq!(first["items"][0]["instrument"], "NSE:ALFA");
+    let second = portfolio(&Page { limit: Some(1), cursor: first["next_cursor"].as_str() });
+    assert_eq!(second["items"][0]["instrument"], "NSE:BETA");
+    assert_eq!((&second["next_cursor"], &second["totals"]), (&serde_json::Value::Null, &first["totals"]));
+    let wrong = Page { limit: None, cursor: Some("%%%") };
+    assert!(
+        views
+            .read(&account(1), |reading| matches!(reading.orders(&Default::default(), &wrong), Err(Error::Cursor)))
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn an_orders_history_holds_each_event_about_it_and_no_other() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(&account(1), "100000.00");
+    let order = ledger.trade(&account(1), "ALFA", Buy, 2, "100.00");
+    ledger.trade(&account(1), "BETA", Buy, 1, "50.00");
+    let (log, views, _worker) = following(&ledger).await;
+    let history = order_history(&*log, &views, &order).await.unwrap();
+    let types: Vec<&str> = history.items.iter().map(|item| item.event.data.type_name()).collect();
+    assert_eq!(types, ["order_requested", "order_accepted", "order_filled"]);
+    let json = serde_json::to_value(&history).unwrap();
+    assert_eq!(json["items"][2]["data"]["quantity"], 2);
+}
+
+#[tokio::test]
+async fn a_venue_follows_requests_from_where_it_left_off() {
+    let mut ledger = Ledger::new(2);
+    for number in 0..4 {
+        ledger.open(&account(number), "100000.00");
+        ledger.command(&account(number), place("ALFA", Buy, 1, "100.00"));
+    }
+    let log = ledger.log().await;
+    let (mut accounts, mut cursor) = (Vec::new(), None::<String>);
+    for _ in 0..4 {
+        let page = Page { limit: Some(1), cursor: cursor.as_deref() };
+        let found = venue_requests(&log, &page).await.unwrap();
+        accounts.extend(found.items.iter().map(|request| request.account));
+        cursor = Some(found.next_cursor);
+    }
+    let none = venue_requests(&log, &Page { limit: None, cursor: cursor.as_deref() }).await.unwrap();
+    assert_eq!(none.items, []);
+    accounts.sort_unstable();
+    assert_eq!(accounts, [0, 1, 2, 3].map(account));
+    let order_id = domain::ids::OrderId { account: account(2), seq: 3 };
+    ledger.command(&account(2), domain::order::Cancel { order_id });
+    ledger.append_to(&log).await;
+    let next = venue_requests(&log, &Page { limit: None, cursor: Some(&none.next_cursor) }).await.unwrap();
+    assert_eq!(serde_json::to_value(&next.items).unwrap()[0]["request"], "cancel");
+}
+
+#[tokio::test]
+async fn a_view_answers_the_same_after_everything_is_folded_again() {
+    let mut ledger = Ledger::new(1);
+    let mut draw = 7_u64;
+    for _ in 0..400 {
+        ledger.wander(&account(1), &mut |below| {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) % below.max(1)
+        });
+    }
+    let (log, views, _worker) = following(&ledger).await;
+    let again = replay(log, Replay::default(), |_| ()).await.unwrap().views;
+    assert_eq!(views.read(&account(1), everything), again.read(&account(1), everything));
+    let mut types = BTreeSet::new();
+    for entry in support::entries(&ledger).await {
+        types.extend(entry.events.iter().map(|event| event.data.type_name()));
+    }
+    assert!(types.len() >= 22, "a long history has nearly every event, this one {types:?}");
+}
