@@ -1,7 +1,5 @@
 //! The shipped calendar, folded as facts, against the days on which NSE is known to have traded.
 
-#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
-
 use domain::{
     calendar::{CalendarMode, REGULAR_CLOSE, REGULAR_OPEN},
     calendar_file,

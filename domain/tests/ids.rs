@@ -1,7 +1,5 @@
 //! Ids: what they accept, refuse and keep apart.
 
-#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
-
 use domain::{
     history::{ImportTrade, ImportUnits, Kind},
     ids::{

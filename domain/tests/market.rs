@@ -1,7 +1,5 @@
 //! Market facts: accepted once, refused as repeats, contradictions and nonsense, corrected by name.
 
-#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
-
 use domain::{
     ids::{Exchange, InstrumentId, Isin, SchemeCode, Series, Symbol},
     market::{

@@ -1,7 +1,5 @@
 //! Exact amounts against rust_decimal, an implementation that shares nothing with them.
 
-#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
-
 use domain::money::{Money, Nav, ParseAmountError, Percent, Price, Quantity, Rounding, Units};
 use proptest::prelude::*;
 use rust_decimal::{Decimal, RoundingStrategy};

@@ -1,7 +1,5 @@
 //! The policy file: what the shipped one says when, and what is refused.
 
-#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
-
 use domain::{
     money::Percent,
     policy::{Policy, SHIPPED},
