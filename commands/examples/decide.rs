@@ -85,7 +85,7 @@ async fn main() {
     };
     running.desk.submit_fact(listing).await;
     for account in 0..ACCOUNTS {
-        let deposit = cash::Deposit { amount: Money::from_smallest(1_000_000_000_00) };
+        let deposit = cash::Deposit { amount: Money::from_smallest(100_000_000_000) };
         let opening = vec![
             submission(&by, account, "open".into(), account::Open {}),
             submission(&by, account, "deposit".into(), deposit),

@@ -167,6 +167,7 @@ pub struct Answered {
 
 /// What the desk says.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and live until they are written out")]
 pub enum Answer {
     /// Decided and durable.
     Answered(Answered),

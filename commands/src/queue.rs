@@ -25,6 +25,7 @@ pub(crate) struct Prepared<I> {
 
 /// What the writer says to the desk.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and live for one hand-over")]
 pub(crate) enum Reply {
     /// The command's entry is durable and live.
     Done(Answered),

@@ -25,8 +25,6 @@ use event_log::{
 };
 use std::{
     collections::{HashSet, VecDeque},
-    future::Future,
-    pin::Pin,
     sync::Arc,
     time::Instant,
 };
@@ -100,6 +98,9 @@ struct Orphans {
     absent: Vec<Landing>,
 }
 
+/// A time, and what resolves about then.
+type Alarm<'clock> = (Timestamp, BoxFuture<'clock, ()>);
+
 /// An append under way.
 struct Flying<'log> {
     append: BoxFuture<'log, Result<u64, event_log::Error>>,
@@ -154,7 +155,7 @@ impl<S: Subject> Writer<S> {
         let clock = Arc::clone(&self.clock);
         let mut wakes = self.subject.wakes();
         let mut stop = self.stop.clone();
-        let mut alarm: Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send + '_>>)> = None;
+        let mut alarm: Option<Alarm<'_>> = None;
         let mut next = Flight::default();
         let mut flying: Option<Flying<'_>> = None;
         let mut stopping = *stop.borrow_and_update();
@@ -418,7 +419,7 @@ async fn landed(flying: &mut Option<Flying<'_>>) -> Result<u64, event_log::Error
     }
 }
 
-async fn ring(alarm: &mut Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send + '_>>)>) {
+async fn ring(alarm: &mut Option<Alarm<'_>>) {
     match alarm {
         Some((_, alarm)) => alarm.as_mut().await,
         None => std::future::pending().await,

@@ -13,17 +13,17 @@ async fn repeat_returns_original_outcome_including_refused() {
     let refusal = running.desk.submit(client("A", "w", withdraw("5.00"))).await;
     let refusal = answered(refusal);
     accepted(running.desk.submit(client("A", "d", deposit("10.00"))).await);
-    for running in [running, {
-        let again = started(&log, config(&clock)).await;
-        again
-    }] {
+    let mut running = running;
+    for _ in 0..2 {
         let again = answered(running.desk.submit(client("A", "w", withdraw("5.00"))).await);
         assert!(again.replayed);
         assert_eq!((&again.outcome, again.offset), (&refusal.outcome, refusal.offset));
         let again = answered(running.desk.submit(client("A", "open", open())).await);
-        assert_eq!((again.outcome, again.offset), (opened.outcome.clone(), opened.offset));
+        assert_eq!((&again.outcome, again.offset), (&opened.outcome, opened.offset));
         running.stop().await;
+        running = started(&log, config(&clock)).await;
     }
+    running.stop().await;
     assert_eq!(live(&log).await.len(), 3, "repeats of known keys record nothing");
 }
 

@@ -64,6 +64,6 @@ async fn a_days_end_does_not_starve_clients() {
     let entries = live(&log).await;
     let at = |id: &str| entries.iter().position(|entry| entry.command.id == id).unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.command.kind == "expire_order").count(), 2_000);
-    assert!(entries.len() > 2_000 && entries.iter().filter(|entry| &*entry.account.as_str() == "B").count() == 1);
+    assert!(entries.len() > 2_000 && entries.iter().filter(|entry| entry.account.as_str() == "B").count() == 1);
     assert!(at("expire/A-2002") > at("expire/A-3"));
 }

@@ -1,8 +1,13 @@
 //! Writing from outside the crate: what is answered, what is recorded, and what failures leave behind.
 
+#[cfg(test)]
 mod common;
 
+#[cfg(test)]
 mod answers;
+#[cfg(test)]
 mod due;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod venue;
