@@ -112,7 +112,11 @@ fn json(bytes: &[u8]) -> Result<Value, Error> {
 }
 
 fn failed(why: reqwest::Error) -> Error {
-    use std::error::Error as _;
-    let deepest = std::iter::successors(why.source(), |why| why.source()).last();
-    Error::Server(deepest.map_or_else(|| why.to_string(), |deepest| format!("{why}: {deepest}")))
+    let mut text = why.to_string();
+    let mut source = std::error::Error::source(&why);
+    while let Some(deeper) = source {
+        text = format!("{text}: {deeper}");
+        source = deeper.source();
+    }
+    Error::Server(text)
 }

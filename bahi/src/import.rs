@@ -98,12 +98,14 @@ enum Target {
     Remote(remote::Remote),
 }
 
+/// What became of a file.
 #[derive(Default)]
 struct Counts {
     imported: usize,
     known: usize,
     skipped: usize,
     refused: Vec<(usize, String)>,
+    left_out: Vec<(usize, String)>,
 }
 
 /// Imports the files in order and says what became of each.
@@ -181,8 +183,8 @@ impl Rows {
     async fn import(self, target: &mut Target, account: Option<AccountId>) -> Result<Counts, Error> {
         let mut counts = Counts::default();
         match self {
-            Rows::Trades(Parsed { rows, refused, skipped }) => {
-                counts.unread(refused, skipped);
+            Rows::Trades(Parsed { rows, refused, skipped, left_out }) => {
+                counts.unread(refused, skipped, left_out);
                 let account = account.ok_or_else(|| Error::Usage("say whose tradebook it is: --account".to_owned()))?;
                 let lines: Vec<usize> = rows.iter().map(|row| row.line).collect();
                 let trades: Vec<(CommandId, ImportTrade)> = rows.into_iter().map(|row| (row.key, row.trade)).collect();
@@ -192,14 +194,14 @@ impl Rows {
                 };
                 lines.into_iter().zip(done).for_each(|(line, done)| counts.add(line, done));
             }
-            Rows::Prices(Parsed { rows, refused, skipped }) => {
-                counts.unread(refused, skipped);
+            Rows::Prices(Parsed { rows, refused, skipped, left_out }) => {
+                counts.unread(refused, skipped, left_out);
                 let known = target.known();
                 let facts = rows.iter().flat_map(|row| line_facts(row.line, row.facts(known))).collect();
                 counts.facts(target, facts).await?;
             }
-            Rows::Navs(Parsed { rows, refused, skipped }) => {
-                counts.unread(refused, skipped);
+            Rows::Navs(Parsed { rows, refused, skipped, left_out }) => {
+                counts.unread(refused, skipped, left_out);
                 let known = target.known();
                 let facts = rows.iter().flat_map(|row| line_facts(row.line, row.facts(known))).collect();
                 counts.facts(target, facts).await?;
@@ -223,9 +225,11 @@ impl Target {
 }
 
 impl Counts {
-    fn unread(&mut self, refused: Vec<RowError>, skipped: Vec<RowError>) {
+    fn unread(&mut self, refused: Vec<RowError>, skipped: Vec<RowError>, left_out: Vec<RowError>) {
+        let said = |errors: Vec<RowError>| errors.into_iter().map(|error| (error.line, error.to_string()));
         self.skipped = skipped.len();
-        self.refused.extend(refused.into_iter().map(|error| (error.line, error.to_string())));
+        self.refused.extend(said(refused));
+        self.left_out.extend(said(left_out));
     }
 
     fn add(&mut self, line: usize, done: Done) {
@@ -259,13 +263,18 @@ impl Counts {
         out::say(&format!(
             "{file}: {imported} imported, {known} already known, {refused} refused, {skipped} without a figure"
         ))?;
-        self.refused.sort();
-        for (_, why) in self.refused.iter().take(REFUSED_SHOWN_MAX) {
-            out::say(&format!("  {why}"))?;
-        }
-        if refused > REFUSED_SHOWN_MAX {
-            out::say(&format!("  and {} more", refused - REFUSED_SHOWN_MAX))?;
-        }
-        Ok(())
+        show("refused", &mut self.refused)?;
+        show("taken, but for", &mut self.left_out)
+    }
+}
+
+fn show(what: &str, rows: &mut [(usize, String)]) -> Result<(), Error> {
+    rows.sort();
+    for (_, why) in rows.iter().take(REFUSED_SHOWN_MAX) {
+        out::say(&format!("  {what}: {why}"))?;
+    }
+    match rows.len().checked_sub(REFUSED_SHOWN_MAX) {
+        None | Some(0) => Ok(()),
+        Some(more) => out::say(&format!("  {what}: {more} more")),
     }
 }

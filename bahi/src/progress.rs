@@ -37,6 +37,12 @@ impl Progress {
         self.bar.set_position(done);
     }
 
+    /// So many of so many are done by now.
+    pub fn reach_of(&mut self, done: u64, of: u64) {
+        self.bar.set_length(of);
+        self.reach(done);
+    }
+
     /// Takes the bar away.
     pub fn finish(self) {
         self.bar.finish_and_clear();

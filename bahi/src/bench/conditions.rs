@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     keys::{Minter, Role},
 };
-use event_log::{EventLog, Topic};
+use event_log::Topic;
 use std::{ffi::OsStr, time::Instant};
 use tempfile::TempDir;
 

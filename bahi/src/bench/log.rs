@@ -51,7 +51,7 @@ fn measured(folder: &Path) -> Result<(Measure, u64), Error> {
         let (counts_from, ends) =
             (started + Duration::from_secs(WARM_UP_S), started + Duration::from_secs(WARM_UP_S + MEASURED_S));
         let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| tokio::spawn(write(Arc::clone(&log), writer, counts_from, ends)))
+            .map(|writer| tokio::spawn(write(log.port(), writer, counts_from, ends)))
             .collect();
         let mut latencies = Histogram::<u64>::new(3).expect("three digits are allowed");
         let (mut counted, mut appended) = (0, 0);
@@ -62,7 +62,7 @@ fn measured(folder: &Path) -> Result<(Measure, u64), Error> {
             appended += mine.appended;
         }
         read_back(&*log, appended).await?;
-        drop(log);
+        log.close().await;
         let ms = |quantile| Some(latencies.value_at_quantile(quantile) as f64 / 1000.0);
         let per_second = counted as f64 / MEASURED_S as f64;
         let name = "append_256".to_owned();

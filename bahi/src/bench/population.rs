@@ -43,7 +43,7 @@ pub fn scheme(number: usize) -> String {
 
 /// A client's token for each account.
 pub fn tokens(minter: &Minter) -> Result<Arc<[String]>, Error> {
-    (0..ACCOUNTS).map(|number| minter.mint(Role::Client, &[account(number)])).collect()
+    (0..ACCOUNTS).map(|number| minter.mint(Role::Client, &[account(number).parse().expect("a bench's account is an account")])).collect()
 }
 
 /// Lists the instruments with a price, and the schemes with a NAV.

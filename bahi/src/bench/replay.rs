@@ -49,6 +49,8 @@ const SEED: u64 = 7;
 #[derive(Deserialize)]
 struct Replayed {
     entries: u64,
+    claims: u64,
+    dead: u64,
     cpu_seconds: f64,
 }
 
@@ -72,8 +74,9 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let wall = started.elapsed();
     let replayed: Replayed = serde_json::from_str(text.trim())
         .map_err(|why| Error::Server(format!("bahi replay --json printed something else: {why}")))?;
-    if replayed.entries != entries {
-        return Err(Error::NotClean(format!("{} entries replayed, {entries} were made", replayed.entries)));
+    let records = replayed.entries + replayed.claims + replayed.dead;
+    if records != entries {
+        return Err(Error::NotClean(format!("{records} records replayed, {entries} were made")));
     }
     server::output_of(&[OsStr::new("verify"), data[0], data[1]]).await?;
     let measure = |name: &str, seconds: f64| Measure {
@@ -96,7 +99,7 @@ fn make_log(folder: &Path) -> Result<u64, Error> {
         config.calendar = CalendarMode::AlwaysOpen;
         config.account_commands_per_second = None;
         config.wait = Duration::from_secs(MAKING_S_MAX);
-        let running = commands::start(Arc::clone(&log), config).await?;
+        let running = commands::start(log.port(), config).await?;
         let maker = Maker { desk: Arc::clone(&running.desk), by: by() };
         maker.list_market().await?;
         maker.open_accounts().await?;

@@ -12,7 +12,7 @@ use domain::{
     market::{Fact, Market, Scheme},
     rejection::Rejection,
 };
-use event_log::{EventLog, Topic, partition_of};
+use event_log::{Topic, partition_of};
 use feeds::listing::Known;
 use std::{path::Path, sync::Arc, time::Duration};
 

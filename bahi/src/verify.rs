@@ -1,0 +1,102 @@
+//! `bahi verify`: sequences dense, every entry readable and at one with its headers, and live rows equal to a cold fold.
+
+use crate::{client::Client, config, error::Error, out, product, progress::Progress, replay::hex, wire};
+use projections::{Position, Replay, StateHashes, Until, Verified};
+use serde_json::Value;
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+const EXAMPLES: &str = "\
+Examples:
+  bahi verify --data ./ledger
+  bahi verify --data ./ledger --url http://127.0.0.1:7070 --token $AUDITOR_TOKEN
+
+It reads beside a running server. With --url the server's state hashes are compared with a cold
+replay to the same position. Exit code 1 and the first difference if anything is not as it should be.";
+
+/// Check the log, and what a running server shows of it
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The data folder
+    #[arg(long, value_name = "DIR", env = config::DATA_VARIABLE)]
+    data: PathBuf,
+    /// The server that serves it
+    #[arg(long, requires = "token")]
+    url: Option<String>,
+    /// An auditor's or operator's token for that server
+    #[arg(long, env = "BAHI_TOKEN")]
+    token: Option<String>,
+}
+
+/// What a server says it shows.
+struct Live {
+    position: Position,
+    hashes: BTreeMap<String, String>,
+}
+
+/// Checks, compares and says so.
+///
+/// # Errors
+/// The first difference, or why nothing could be checked.
+pub fn run(args: Args) -> Result<(), Error> {
+    product::runtime()?.block_on(async {
+        let live = match (&args.url, &args.token) {
+            (Some(url), Some(token)) => Some(live(&Client::new(url, token)?).await?),
+            _ => None,
+        };
+        let log = wire::open_to_read(&args.data).await?;
+        let until = live.as_ref().map_or(Until::End, |live| Until::Position(live.position.clone()));
+        let verified = check(&log, until).await?;
+        if let Some(live) = &live {
+            compare(live, &verified.replayed.views.state_hashes())?;
+            // What was recorded since the server answered is checked too.
+            check(&log, Until::End).await?;
+        }
+        let replayed = &verified.replayed;
+        let (entries, facts, claims, dead) = (replayed.entries, replayed.facts, replayed.claims, replayed.dead);
+        out::say(&format!("clean: {entries} entries, {facts} market entries, {claims} claims, {dead} dead"))?;
+        out::say(match live {
+            Some(_) => "live rows equal a cold replay at their position",
+            None => "live rows were not compared: give --url and --token of the running server for that",
+        })
+    })
+}
+
+async fn check(log: &wire::OpenLog, until: Until) -> Result<Verified, Error> {
+    let mut bar = Progress::new(0, "records");
+    let replay = Replay { until, ..Replay::default() };
+    let verified = projections::verify(log.port(), replay, |done| bar.reach_of(done.records, done.of)).await?;
+    bar.finish();
+    match verified.difference {
+        Some(difference) => Err(Error::NotClean(format!("not clean: {difference}"))),
+        None => Ok(verified),
+    }
+}
+
+async fn live(client: &Client) -> Result<Live, Error> {
+    let state = client.get("state").await?.ok()?;
+    let unread = |what: &str| Error::Server(format!("the server's state has no {what}: {state}"));
+    let position = state.get("position").and_then(Value::as_str).ok_or_else(|| unread("position"))?;
+    let views = state.get("views").and_then(Value::as_array).ok_or_else(|| unread("views"))?;
+    let text = |view: &Value, name: &str| view.get(name).and_then(Value::as_str).map(str::to_owned);
+    let hash = |view: &Value| Some((text(view, "view")?, text(view, "hash")?));
+    Ok(Live {
+        position: Position::from_str(position).map_err(|_| unread("position that reads"))?,
+        hashes: views.iter().map(hash).collect::<Option<_>>().ok_or_else(|| unread("hash for a view"))?,
+    })
+}
+
+fn compare(live: &Live, cold: &StateHashes) -> Result<(), Error> {
+    if live.position != cold.position {
+        let (live, cold) = (&live.position, &cold.position);
+        return Err(Error::NotClean(format!("the server is at {live}, the log in the folder ends at {cold}")));
+    }
+    for (view, hash) in &cold.hashes {
+        let (cold, shown) = (hex(hash), live.hashes.get(*view));
+        if shown != Some(&cold) {
+            let shown = shown.map_or("nothing", String::as_str);
+            return Err(Error::NotClean(format!("{view}: the server shows {shown}, a cold replay gives {cold}")));
+        }
+    }
+    Ok(())
+}
