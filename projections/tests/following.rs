@@ -165,6 +165,13 @@ async fn the_past_is_valued_with_the_prices_of_then() {
     assert!(matches!(later, Some(Error::NotYet { offset: 1000, end: 7 })), "{later:?}");
 }
 
+fn written_equals_serialized(reading: &projections::Reading<'_>, page: &Page<'_>) {
+    let portfolio = reading.portfolio(page).unwrap();
+    let mut written = Vec::new();
+    portfolio.write_json(&mut written);
+    assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&portfolio).unwrap());
+}
+
 #[tokio::test]
 async fn pages_walk_a_list_without_a_gap_or_a_repeat() {
     let mut ledger = Ledger::new(1);
@@ -207,6 +214,7 @@ async fn pages_walk_a_list_without_a_gap_or_a_repeat() {
 
     let page = Page { limit: Some(1), cursor: None };
     let portfolio = |page: &Page<'_>| {
+        views.read(&account(1), |reading| written_equals_serialized(reading, page)).unwrap();
         views.read(&account(1), |reading| serde_json::to_value(reading.portfolio(page).unwrap()).unwrap()).unwrap()
     };
     let first = portfolio(&page);
@@ -274,6 +282,7 @@ async fn a_view_answers_the_same_after_everything_is_folded_again() {
     }
     let (log, views, _worker) = following(&ledger).await;
     let again = replay(log, Replay::default(), |_| ()).await.unwrap().views;
+    views.read(&account(1), |reading| written_equals_serialized(reading, &Page::default())).unwrap();
     assert_eq!(views.read(&account(1), everything), again.read(&account(1), everything));
     let mut types = BTreeSet::new();
     for entry in support::entries(&ledger).await {

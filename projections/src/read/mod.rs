@@ -9,6 +9,7 @@ mod market;
 mod orders;
 mod pnl;
 mod portfolio;
+mod portfolio_json;
 mod trades;
 
 use crate::{

@@ -108,7 +108,7 @@ fn no_shares(quantity: &Quantity) -> bool {
 }
 
 impl Totals {
-    fn add(&mut self, row: &PortfolioRow<'_>) {
+    pub(super) fn add(&mut self, row: &PortfolioRow<'_>) {
         let (cost, value, unrealised, day_change) = match row {
             PortfolioRow::Shares(row) => (row.cost, row.value, row.unrealised, row.day_change),
             PortfolioRow::Fund(row) => (row.cost, row.value, row.unrealised, row.day_change),
@@ -215,9 +215,18 @@ impl<'a> PortfolioAnswer<'_, 'a> {
         totals
     }
 
-    /// Writes the answer as JSON, behind what `out` holds.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        serde_json::to_writer(out, self).expect("a buffer takes everything, and keys are texts");
+    /// How many rows there are, on whatever page.
+    pub(super) fn rows_max(&self) -> usize {
+        let held = &self.reading.rows.portfolio;
+        held.positions.len() + held.folios.len()
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(super) fn is_before_page(&self, row: &PortfolioRow<'_>) -> bool {
+        self.after.as_deref().is_some_and(|after| key(row).as_str() <= after)
     }
 }
 
@@ -246,7 +255,7 @@ impl Serialize for Items<'_, '_, '_> {
         let (mut totals, mut left, mut last) = (Totals::default(), self.answer.limit, None);
         for row in self.answer.rows() {
             totals.add(&row);
-            if self.answer.after.as_deref().is_some_and(|after| key(&row).as_str() <= after) {
+            if self.answer.is_before_page(&row) {
                 continue;
             }
             if left > 0 {
@@ -263,7 +272,7 @@ impl Serialize for Items<'_, '_, '_> {
 }
 
 /// Sorts as the rows do: shares first, then funds by scheme and folio.
-fn key(row: &PortfolioRow<'_>) -> String {
+pub(super) fn key(row: &PortfolioRow<'_>) -> String {
     match row {
         PortfolioRow::Shares(row) => format!("1{}", row.instrument),
         // A control sorts before every character of a folio or scheme, as the end of a text does.
