@@ -10,4 +10,6 @@ mod due;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod market;
+#[cfg(test)]
 mod venue;
