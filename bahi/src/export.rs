@@ -153,7 +153,7 @@ impl Files<'_> {
                 pages(|page| value(reading.fund_orders(&Default::default(), page)?), |row| fund_orders.write(of(&account, row)))?;
                 pages(|page| value(reading.trades(&Default::default(), page)?), |row| trades.write(of(&account, row)))?;
                 pages(|page| value(reading.portfolio(page)?), |row| portfolio.write(of(&account, row)))?;
-                pages(|page| Ok(value(reading.pnl(page)?)?["rows"].take()), |row| pnl.write(of(&account, row)))?;
+                pages(|page| value(reading.pnl(page)?), |row| pnl.write(of(&account, row)))?;
                 cash.write(value(reading.cash()?)?)
             });
             read.transpose()?;

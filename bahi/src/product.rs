@@ -114,7 +114,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 /// Begins to log to standard error, as configured.
 pub fn start_tracing(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let begun = match config.log_format {
         LogFormat::Pretty => lines.try_init(),
         LogFormat::Json => lines.json().try_init(),

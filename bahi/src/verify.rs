@@ -77,9 +77,11 @@ async fn live(client: &Client) -> Result<Live, Error> {
     let state = client.get("state").await?.ok()?;
     let unread = |what: &str| Error::Server(format!("the server's state has no {what}: {state}"));
     let position = state.get("position").and_then(Value::as_str).ok_or_else(|| unread("position"))?;
-    let views = state.get("views").and_then(Value::as_array).ok_or_else(|| unread("views"))?;
-    let text = |view: &Value, name: &str| view.get(name).and_then(Value::as_str).map(str::to_owned);
-    let hash = |view: &Value| Some((text(view, "view")?, text(view, "hash")?));
+    let views = state.get("views").and_then(Value::as_object).ok_or_else(|| unread("views"))?;
+    if let Some(stopped) = state.get("stopped").and_then(Value::as_array).and_then(|stopped| stopped.first()) {
+        return Err(Error::NotClean(format!("a view of the server has stopped: {stopped}")));
+    }
+    let hash = |(view, hash): (&String, &Value)| Some((view.clone(), hash.as_str()?.to_owned()));
     Ok(Live {
         position: Position::from_str(position).map_err(|_| unread("position that reads"))?,
         hashes: views.iter().map(hash).collect::<Option<_>>().ok_or_else(|| unread("hash for a view"))?,
