@@ -2,7 +2,7 @@
 
 use crate::row::Rows;
 use domain::{
-    cash::Cash,
+    cash::{Cash, Due},
     event::{Event, EventData},
     ids::AccountId,
     money::Money,
@@ -86,7 +86,7 @@ impl CashRow {
         if !cash.settled.is_zero() || !cash.blocked.is_zero() {
             rows.row("cash").id(account.as_str()).show(cash.settled).show(cash.blocked);
         }
-        for (date, due) in &cash.due {
+        for (date, due) in cash.due.iter().filter(|(_, due)| **due != Due::default()) {
             let mut row = rows.row("due");
             row.id(account.as_str()).show(date).show(due.receivable).show(due.usable).show(due.payable);
         }

@@ -267,7 +267,7 @@ impl Pnl {
 
     /// Writes the canonical rows.
     pub fn write(&self, account: &AccountId, rows: &mut Rows) {
-        for (id, of) in &self.instruments {
+        for (id, of) in self.instruments.iter().filter(|(_, of)| **of != Instrument::default()) {
             let key = [account.as_str(), id.as_str()];
             let gains = &of.gains;
             let mut row = rows.row("instrument");
@@ -285,7 +285,7 @@ impl Pnl {
                 }
             }
         }
-        for ((scheme, folio), of) in &self.folios {
+        for ((scheme, folio), of) in self.folios.iter().filter(|(_, of)| **of != FolioLots::default()) {
             let key = [account.as_str(), scheme.as_str(), folio.as_str()];
             let mut row = rows.row("folio");
             row.id(key[0]).id(key[1]).id(key[2]).show(of.bought).show(of.sold);

@@ -4,10 +4,9 @@
 
 use crate::{
     Error, Position,
-    journal::Journal,
     past::first_after,
     store::{SHARDS, Views},
-    verify::{Check, Difference},
+    verify::{Check, Difference, Times},
     view::ViewSet,
 };
 use domain::{ids::AccountId, time::Timestamp};
@@ -115,6 +114,7 @@ pub(crate) async fn run(
         for partition in 0..log.partitions(topic) {
             let end = ends.next(topic, partition).unwrap_or_default();
             let mut reader = Reader::default();
+            let mut times = Times::new(topic, partition);
             while reader.offset < end {
                 let max = usize::try_from(end - reader.offset).unwrap_or(usize::MAX).min(READ_RECORDS_MAX);
                 let batch = match log.read(topic, partition, reader.offset, max).await {
@@ -128,7 +128,7 @@ pub(crate) async fn run(
                     break;
                 }
                 records += batch.len() as u64;
-                let split = split(&views, topic, partition, batch, &mut reader, &replay.accounts, folders.len());
+                let split = split(&views, batch, (&mut reader, &mut times), &replay.accounts, folders.len());
                 let lots = match split {
                     Ok(split) => split.into_lots(&mut replayed, topic),
                     Err(error) => {
@@ -142,6 +142,9 @@ pub(crate) async fn run(
                     }
                 }
                 progress(Progress { records, of });
+            }
+            if check {
+                replayed.difference = Difference::earlier(replayed.difference.take(), times.first);
             }
             views.publish(topic, partition, reader.offset);
         }
@@ -193,13 +196,12 @@ struct Split {
 
 fn split(
     views: &Views,
-    topic: Topic,
-    partition: u32,
     batch: Vec<Arc<Stored>>,
-    reader: &mut Reader,
+    (reader, times): (&mut Reader, &mut Times),
     accounts: &Option<HashSet<AccountId>>,
     threads: usize,
 ) -> Result<Split, Error> {
+    let (topic, partition) = (times.topic, times.partition);
     let mut split = Split { lots: vec![Vec::new(); threads], live: 0, claims: 0, dead: 0, bytes: 0 };
     for stored in batch {
         split.bytes += stored.record.value.len() as u64;
@@ -211,6 +213,7 @@ fn split(
                 views.dead(topic, partition, stored.offset);
             }
             Verdict::Entry => {
+                times.record(&stored);
                 let key = stored.record.key.as_deref().unwrap_or_default();
                 let asked = accounts.as_ref().is_none_or(|accounts| {
                     topic == Topic::Market || AccountId::new(key).is_ok_and(|account| accounts.contains(&account))
@@ -275,18 +278,20 @@ fn fold(views: &Views, mut waiting: mpsc::Receiver<Lot>, check: bool) -> Option<
     while let Some(Lot { topic, partition, records }) = waiting.blocking_recv() {
         let stopped = stopped.entry((topic, partition)).or_default();
         for stored in &records {
-            if let Some(checks) = &mut checks {
-                checks.record(topic, partition, stored);
-            }
             match topic {
-                Topic::Ledger => match decode_entry(&stored.record.value) {
-                    Ok(entry) => {
-                        let digest = Journal::digest(&stored.record.value);
-                        views.fold_decoded(partition, stored.offset, &entry, &digest, stopped);
+                Topic::Ledger => {
+                    let entry = decode_entry(&stored.record.value);
+                    if let Some(checks) = &mut checks {
+                        checks.entry(partition, stored, entry.as_ref());
                     }
-                    Err(_) => views.fold_entry(partition, stored, stopped),
-                },
-                Topic::Market => views.fold_market(partition, stored, stopped),
+                    views.fold_decoded(partition, stored, entry, stopped);
+                }
+                Topic::Market => {
+                    if let Some(checks) = &mut checks {
+                        checks.fact(partition, stored);
+                    }
+                    views.fold_market(partition, stored, stopped);
+                }
             }
         }
     }

@@ -15,7 +15,10 @@ use crate::{
 };
 use domain::{ids::AccountId, market::MarketEventData};
 use event_log::{Stored, Topic, partition_of};
-use event_schemas::entry::{Entry, decode_entry, decode_market_entry};
+use event_schemas::{
+    DecodeError,
+    entry::{Entry, decode_entry, decode_market_entry},
+};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -127,7 +130,8 @@ impl Views {
         Some(ask(&Reading::new(account, rows, &prices, &navs, self.stops_for(Some(partition)))))
     }
 
-    /// Asks about the market as it stands now. Folding of the market waits while the answer lives.
+    /// Asks about the market as it stands now. Folding of the market waits while the answer lives, so ask
+    /// nothing else of the views meanwhile.
     pub fn market(&self) -> MarketReading<'_> {
         MarketReading::new(self.instruments.read(), self.prices.read(), self.navs.read(), self.stops_for(None))
     }
@@ -162,39 +166,40 @@ impl Views {
 
     /// Folds a live entry of an account into every view of `partition` that has not stopped.
     pub(crate) fn fold_entry(&self, partition: u32, stored: &Stored, stopped: &mut ViewSet) {
-        let bytes = &stored.record.value;
-        let digest = Journal::digest(bytes);
-        match decode_entry(bytes) {
-            Ok(entry) => self.fold_decoded(partition, stored.offset, &entry, &digest, stopped),
-            Err(error) => {
-                // The journal needs no decoding: it counts what nobody can read.
-                match stored.record.key.as_deref().map(AccountId::new) {
-                    Some(Ok(account)) => self.with_account(&account, |rows| rows.journal.fold(stored.offset, &digest)),
-                    _ => self.stop(View::Journal, partition, stored.offset, "the entry has no account".into(), stopped),
-                }
-                for view in [View::Orders, View::Trades, View::Portfolio, View::Pnl, View::Cash] {
-                    self.stop(view, partition, stored.offset, error.to_string().into(), stopped);
-                }
-            }
-        }
+        self.fold_decoded(partition, stored, decode_entry(&stored.record.value), stopped);
     }
 
+    /// The same for one that was decoded, or could not be.
     pub(crate) fn fold_decoded(
         &self,
         partition: u32,
-        offset: u64,
-        entry: &Entry<'_>,
-        digest: &[u8; 32],
+        stored: &Stored,
+        entry: Result<Entry<'_>, DecodeError>,
         stopped: &mut ViewSet,
     ) {
-        let panicked = self.with_account(&entry.account, |rows| {
-            if !stopped.contains(View::Journal) {
-                rows.journal.fold(offset, digest);
+        let digest = Journal::digest(&stored.record.value);
+        let error = match entry {
+            Ok(entry) => {
+                let panicked = self.with_account(&entry.account, |rows| {
+                    if !stopped.contains(View::Journal) {
+                        rows.journal.fold(stored.offset, &digest);
+                    }
+                    rows.fold(&entry, *stopped)
+                });
+                for (view, reason) in panicked {
+                    self.stop(view, partition, stored.offset, reason, stopped);
+                }
+                return;
             }
-            rows.fold(entry, *stopped)
-        });
-        for (view, reason) in panicked {
-            self.stop(view, partition, offset, reason, stopped);
+            Err(error) => error,
+        };
+        // The journal needs no decoding: it counts what nobody can read.
+        match stored.record.key.as_deref().map(AccountId::new) {
+            Some(Ok(account)) => self.with_account(&account, |rows| rows.journal.fold(stored.offset, &digest)),
+            _ => self.stop(View::Journal, partition, stored.offset, "the entry has no account".into(), stopped),
+        }
+        for view in [View::Orders, View::Trades, View::Portfolio, View::Pnl, View::Cash] {
+            self.stop(view, partition, stored.offset, error.to_string().into(), stopped);
         }
     }
 

@@ -6,8 +6,8 @@ use crate::{
 };
 use event_log::{EventLog, Stored, Topic};
 use event_schemas::{
-    check_entry, check_market_entry,
-    entry::{decode_entry, decode_market_entry, kinds, market_kinds},
+    DecodeError, check_entry, check_market_entry,
+    entry::{Entry, decode_market_entry, kinds, market_kinds},
 };
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -68,68 +68,84 @@ pub async fn verify(log: Arc<dyn EventLog>, replay: Replay, progress: impl FnMut
 #[derive(Default)]
 pub(crate) struct Check {
     seqs: HashMap<(Topic, Box<str>), u64>,
-    times: HashMap<(Topic, u32), i64>,
     first: Option<Difference>,
 }
 
 impl Check {
-    pub(crate) fn record(&mut self, topic: Topic, partition: u32, stored: &Stored) {
-        if let Err(what) = self.check(topic, partition, stored) {
-            let difference = Difference { topic, partition, offset: stored.offset, what: what.into() };
-            self.first = Difference::earlier(self.first.take(), Some(difference));
-        }
+    pub(crate) fn entry(&mut self, partition: u32, stored: &Stored, entry: Result<&Entry<'_>, &DecodeError>) {
+        let own = entry.map_err(ToString::to_string).and_then(|entry| {
+            check_entry(entry, &stored.record.headers.ce_id).map_err(|error| error.to_string())?;
+            Ok(Own {
+                key: entry.account.as_str().into(),
+                seq: entry.seq,
+                source: entry.source,
+                at: entry.recorded_at.micros(),
+                kinds: kinds(&entry.events),
+            })
+        });
+        self.compare(Topic::Ledger, partition, stored, own);
+    }
+
+    pub(crate) fn fact(&mut self, partition: u32, stored: &Stored) {
+        let own = decode_market_entry(&stored.record.value).map_err(|error| error.to_string()).and_then(|entry| {
+            check_market_entry(&entry, &stored.record.headers.ce_id).map_err(|error| error.to_string())?;
+            Ok(Own {
+                key: entry.key.as_ref().into(),
+                seq: entry.seq,
+                source: entry.source,
+                at: entry.recorded_at.micros(),
+                kinds: market_kinds(&entry.events),
+            })
+        });
+        self.compare(Topic::Market, partition, stored, own);
     }
 
     pub(crate) fn into_first(self) -> Option<Difference> {
         self.first
     }
 
-    fn check(&mut self, topic: Topic, partition: u32, stored: &Stored) -> Result<(), String> {
-        let (headers, bytes) = (&stored.record.headers, &stored.record.value);
-        let own = match topic {
-            Topic::Ledger => {
-                let entry = decode_entry(bytes).map_err(|error| error.to_string())?;
-                check_entry(&entry, &headers.ce_id).map_err(|error| error.to_string())?;
-                let kinds = kinds(&entry.events);
-                Own {
-                    key: entry.account.as_str().into(),
-                    seq: entry.seq,
-                    source: entry.source,
-                    at: entry.recorded_at.micros(),
-                    kinds,
-                }
-            }
-            Topic::Market => {
-                let entry = decode_market_entry(bytes).map_err(|error| error.to_string())?;
-                check_market_entry(&entry, &headers.ce_id).map_err(|error| error.to_string())?;
-                let kinds = market_kinds(&entry.events);
-                Own {
-                    key: entry.key.as_ref().into(),
-                    seq: entry.seq,
-                    source: entry.source,
-                    at: entry.recorded_at.micros(),
-                    kinds,
-                }
-            }
-        };
+    fn compare(&mut self, topic: Topic, partition: u32, stored: &Stored, own: Result<Own, String>) {
+        if let Err(what) = own.and_then(|own| self.follows(topic, stored, own)) {
+            let difference = Difference { topic, partition, offset: stored.offset, what: what.into() };
+            self.first = Difference::earlier(self.first.take(), Some(difference));
+        }
+    }
+
+    fn follows(&mut self, topic: Topic, stored: &Stored, own: Own) -> Result<(), String> {
+        let headers = &stored.record.headers;
         if stored.record.key.as_deref() != Some(&*own.key) {
             return Err(format!("the record's key is {:?}, the entry's '{}'", stored.record.key, own.key));
         }
         if (headers.source, headers.ce_time, &*headers.kinds) != (own.source, own.at, own.kinds.as_str()) {
             return Err("the headers do not tell what the entry says: source, time or kinds".to_owned());
         }
-        let last = self.times.entry((topic, partition)).or_insert(i64::MIN);
-        if own.at < *last {
-            return Err("recorded before an earlier record of its partition".to_owned());
-        }
-        *last = own.at;
         let seq = self.seqs.entry((topic, own.key)).or_default();
         let expected = *seq + 1;
         *seq = own.seq;
-        if own.seq != expected {
-            return Err(format!("seq {} where {expected} was expected", own.seq));
+        if own.seq == expected { Ok(()) } else { Err(format!("seq {} where {expected} was expected", own.seq)) }
+    }
+}
+
+/// Times of a partition's live records, which never decrease.
+pub(crate) struct Times {
+    pub(crate) topic: Topic,
+    pub(crate) partition: u32,
+    last: i64,
+    pub(crate) first: Option<Difference>,
+}
+
+impl Times {
+    pub(crate) fn new(topic: Topic, partition: u32) -> Self {
+        Self { topic, partition, last: i64::MIN, first: None }
+    }
+    pub(crate) fn record(&mut self, stored: &Stored) {
+        let time = stored.record.headers.ce_time;
+        if time < self.last && self.first.is_none() {
+            let what = "recorded before an earlier record of its partition".into();
+            let (topic, partition) = (self.topic, self.partition);
+            self.first = Some(Difference { topic, partition, offset: stored.offset, what });
         }
-        Ok(())
+        self.last = self.last.max(time);
     }
 }
 

@@ -1,4 +1,5 @@
 //! Following a log: what was folded is published, what cannot be folded stops alone, pages find their way.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
@@ -55,9 +56,10 @@ async fn an_entry_that_one_view_cannot_fold_stops_that_view_in_that_partition_on
     ledger.open(&rich, "100.00");
     ledger.open(&other, "100.00");
     // Settled cash beyond what an amount can hold: the sum panics.
-    let mut poisoned = ledger.log().await;
-    let log: &mut _ = &mut poisoned;
-    append_overflow(log, &ledger, &rich).await;
+    let poisoned = ledger.log().await;
+    let most = domain::money::Money::from_smallest(i64::MAX);
+    let deposited = domain::event::EventData::CashDeposited(domain::cash::Deposited { amount: most });
+    append_changed(&poisoned, |entry| entry.events[0].data = deposited).await;
     let port: Arc<dyn EventLog> = Arc::new(poisoned.clone());
     let views = Views::new(2, 2);
     let _worker = follow(Arc::clone(&port), Arc::clone(&views));
@@ -75,20 +77,35 @@ fn ledger_partition(id: &domain::ids::AccountId) -> u32 {
     event_log::partition_of(id.as_str(), 2)
 }
 
-/// Appends a deposit that no writer would decide.
-async fn append_overflow(log: &mut event_log::memory::Memory, ledger: &Ledger, id: &domain::ids::AccountId) {
+/// Appends the last entry once more, numbered on and changed as no writer would.
+async fn append_changed(log: &event_log::memory::Memory, change: impl FnOnce(&mut event_schemas::Entry<'static>)) {
     let offset = log.tail(Topic::Ledger, 0).await.unwrap() - 1;
     let last = log.read_at(Topic::Ledger, 0, vec![offset]).await.unwrap().remove(0);
-    let entry = event_schemas::decode_entry(&last.record.value).unwrap().into_owned();
-    let mut entry = event_schemas::Entry { seq: ledger.book(id).unwrap().seq + 1, source: entry.source + 1, ..entry };
-    let most = domain::money::Money::from_smallest(i64::MAX);
-    entry.events[0].data = domain::event::EventData::CashDeposited(domain::cash::Deposited { amount: most });
+    let mut entry = event_schemas::decode_entry(&last.record.value).unwrap().into_owned();
+    (entry.seq, entry.source) = (entry.seq + 1, entry.source + 1);
+    change(&mut entry);
     let mut record = last.record.clone();
     let mut bytes = Vec::new();
     event_schemas::encode_entry(&entry, &mut bytes);
     record.value = bytes.into();
+    record.headers.ce_id = entry.ce_id().into();
+    record.headers.ce_time = entry.recorded_at.micros();
     (record.headers.source, record.headers.after) = (entry.source, entry.source - 1);
     log.append(Topic::Ledger, 0, None, vec![record]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_finds_a_missing_number_and_a_time_that_went_back() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(&account(1), "100.00");
+    let changes: [fn(&mut event_schemas::Entry<'static>); 2] =
+        [|entry| entry.seq += 1, |entry| entry.recorded_at = entry.recorded_at.plus_micros(-1)];
+    for (change, word) in changes.into_iter().zip(["seq 4 where 3", "before an earlier"]) {
+        let log = ledger.log().await;
+        append_changed(&log, change).await;
+        let found = projections::verify(Arc::new(log), Replay::default(), |_| ()).await.unwrap().difference.unwrap();
+        assert!(found.offset == 3 && found.what.contains(word), "{found}");
+    }
 }
 
 #[tokio::test]

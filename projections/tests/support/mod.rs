@@ -1,5 +1,6 @@
 //! What several tests of the views need.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use event_log::{EventLog, RecordKind, Topic};
 use event_schemas::entry::{Entry, decode_entry};
