@@ -222,7 +222,7 @@ fn written_forms(tree: &Tree, kind: &str, types: &[(&str, u32)]) -> Vec<Finding>
             let mut parts = path[folder.len()..].split('.');
             let known = parts.next().and_then(|name| latest.get(name));
             let version = parts.next().and_then(|version| version.strip_prefix('v')?.parse::<u32>().ok());
-            if !known.zip(version).is_some_and(|(latest, version)| version <= *latest) {
+            if known.zip(version).is_none_or(|(latest, version)| version > *latest) {
                 findings.push(finding(path, 1, format!("a {what} of nothing in domain")));
             }
         }
