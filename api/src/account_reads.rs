@@ -18,6 +18,8 @@ use projections::{
     read::{FundOrderFilter, OrderFilter, TradeFilter},
 };
 
+/// First size of a portfolio's buffer: some 25 rows.
+const PORTFOLIO_BYTES: usize = 8 * 1024;
 /// Of one thing as it was.
 pub const ONE: &[Field] = &[AS_OF_OFFSET, AS_OF, EFFECTIVE_AT];
 /// Of a list as it was.
@@ -133,7 +135,10 @@ reads! {
     };
     /// Everything held, valued at the last prices known.
     get_portfolio at "/v1/accounts/{account}/portfolio" by PAGE, Portfolio: |reading, query| {
-        body(reading.portfolio(&query.page()))
+        let portfolio = reading.portfolio(&query.page()).map_err(reading::problem)?;
+        let mut written = Vec::with_capacity(PORTFOLIO_BYTES);
+        portfolio.write_json(&mut written);
+        Ok(written)
     };
     /// Profit and loss, first in first out.
     get_pnl at "/v1/accounts/{account}/pnl" by PAGE, Pnl: |reading, query| body(reading.pnl(&query.page()));
