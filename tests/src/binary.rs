@@ -87,11 +87,20 @@ pub fn run<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Ran {
 /// When it cannot be started or does not end in time.
 #[track_caller]
 pub fn finish(command: &mut Command) -> Ran {
+    finish_within(RUN_LIMIT, command)
+}
+
+/// As [`finish`], with a limit of its own.
+///
+/// # Panics
+/// When it cannot be started or does not end in time.
+#[track_caller]
+pub fn finish_within(limit: Duration, command: &mut Command) -> Ran {
     let mut child = command.spawn().expect("the program can be started");
     let out = drain(child.stdout.take());
     let err = drain(child.stderr.take());
     let status =
-        wait_at_most(RUN_LIMIT, &format!("{command:?} to end"), || child.try_wait().expect("a child can be asked"));
+        wait_at_most(limit, &format!("{command:?} to end"), || child.try_wait().expect("a child can be asked"));
     let text = |reader: thread::JoinHandle<String>| reader.join().expect("a reader does not panic");
     Ran { code: status.code(), out: text(out), err: text(err) }
 }

@@ -70,8 +70,9 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let asked_for = self.position.lock().expect("nobody panics here").clone();
-        if let Some(position) = asked_for.filter(|_| method == "GET" && path.starts_with("/v1/")) {
+        let own = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Bahi-Min-Position"));
+        let last = self.position.lock().expect("nobody panics here").clone();
+        if let Some(position) = last.filter(|_| !own && method == "GET" && path.starts_with("/v1/")) {
             request = request.header("Bahi-Min-Position", position);
         }
         for (name, text) in headers {

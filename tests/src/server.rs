@@ -62,6 +62,8 @@ impl Server {
     /// When it does not get ready.
     #[track_caller]
     pub fn spawn(command: &mut Command, data: PathBuf) -> Server {
+        // What went well would bury what did not.
+        command.env("BAHI_LOG", "warn");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bahi can be started");
         let out = follow(child.stdout.take());
         let err = follow(child.stderr.take());

@@ -2,13 +2,19 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use std::{io::Write, net::TcpStream};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 use tests::{
     Client, Reply, Server, client,
     server::token,
     story::{SCHEME, SHARE, Story, day, limit_order, moment},
-    wait_until,
+    wait, wait_until,
 };
+
+/// The most bytes of a body that the product takes.
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Connections that send half a request and then nothing; the server keeps answering others.
 const STALLED_CONNECTIONS: usize = 100;
@@ -160,8 +166,20 @@ fn a_body_that_is_not_one_json_object_is_refused() {
     }
     refused(&raw(&attacked.client, orders, b"{\"tag\":\"\xff\xfe\"}".to_vec()), &[400], "UTF-8");
     refused(&raw(&attacked.client, orders, b"\x00\x00\x00".to_vec()), &[400], "");
-    let huge = format!("{{\"tag\":\"{}\"}}", "x".repeat(8 << 20));
+    let huge = format!("{{\"tag\":\"{}\"}}", "x".repeat(BODY_BYTES_MAX));
     refused(&raw(&attacked.client, orders, huge), &[413], "");
+    // Said to be too large, it is not even waited for.
+    let mut stream = TcpStream::connect(attacked.story.server.address()).expect("a connection");
+    stream.set_read_timeout(Some(wait::LIMIT)).expect("a limit");
+    let token = attacked.client.token().expect("a token");
+    let head = format!(
+        "POST {orders} HTTP/1.1\r\nHost: bahi\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: huge\r\n\
+         Content-Type: application/json\r\nContent-Length: 1099511627776\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("the head is taken");
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 413");
     let form = attacked.client.ask(
         "POST",
         orders,

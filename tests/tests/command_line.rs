@@ -135,7 +135,10 @@ fn the_first_order_of_the_readme_works_as_written() {
 #[test]
 fn the_demo_listens_on_this_machine_only() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:7070"] {
-        one_clear_line(binary::run(["demo", "--data", text(folder().path()), "--listen", address]), "loopback");
+        one_clear_line(
+            binary::run(["demo", "--data", text(folder().path()), "--listen", address]),
+            "this machine only",
+        );
     }
 }
 
@@ -254,7 +257,7 @@ fn corrupt_lines_of_a_tradebook_are_reported_by_number_and_the_rest_is_imported(
     ]);
     let said = format!("{}{}", ran.out, ran.err);
     for (line, why) in
-        [(3, "quantity"), (4, "quantity"), (5, "price"), (6, "trade_date"), (7, "columns"), (8, "trade_type")]
+        [(3, "quantity"), (4, "quantity"), (5, "price"), (6, "trade_date"), (7, "too short"), (8, "trade_type")]
     {
         let reported = said.lines().any(|said| said.contains(&format!("{line}")) && said.contains(why));
         assert!(reported, "line {line} is not reported with {why:?}:\n{said}");
@@ -314,7 +317,7 @@ fn a_token_is_the_last_line_and_the_key_is_nobody_elses_to_read() {
     let too_long = binary::run(["token", "--data", story.data(), "--role", "auditor", "--ttl", "13h"]);
     assert!(too_long.failed().contains("12"), "12 hours is the longest");
     let of_nobody = binary::run(["token", "--data", story.data(), "--role", "client"]);
-    assert!(of_nobody.failed().contains("--account"));
+    assert!(of_nobody.failed().contains("at least one account"));
 }
 
 #[test]

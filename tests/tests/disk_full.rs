@@ -57,6 +57,11 @@ fn a_full_disk_is_a_503_that_leaves_nothing_behind_and_space_makes_it_go_on() {
     server.verify();
     server.kill_9();
 
+    let mut server = Server::start_with(folder.path(), &["--calendar", "always-open"], &[(LIMIT, &limit)]);
+    assert_eq!(State::of(&server.auditor().get("/v1/state")), state, "a ledger on a full disk can be read again");
+    assert_eq!(deposit(&server.operator(), &format!("fill-{n}")).status, 503);
+    server.kill_9();
+
     let server = Server::start_with(folder.path(), &["--calendar", "always-open"], &[]);
     assert_eq!(State::of(&server.auditor().get("/v1/state")), state, "nothing of the refused commands was kept");
     let operator = server.operator();
@@ -67,21 +72,5 @@ fn a_full_disk_is_a_503_that_leaves_nothing_behind_and_space_makes_it_go_on() {
     wait_until("the deposit that was refused before", || {
         (auditor.get("/v1/accounts/ACC1/cash").text_at("/settled") == expected).then_some(())
     });
-    server.verify();
-}
-
-#[test]
-fn a_ledger_whose_disk_is_full_at_the_start_can_still_be_read() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let server = Server::start(folder.path());
-    let operator = server.operator();
-    operator.post("/v1/accounts", json!({ "account": "ACC1" })).must_be(201);
-    deposit(&operator, "early").must_be(201);
-    let state = State::of(&server.auditor().get("/v1/state"));
-    assert!(server.stop().success());
-
-    let server = Server::start_with(folder.path(), &["--calendar", "always-open"], &[(LIMIT, "1")]);
-    assert_eq!(State::of(&server.auditor().get("/v1/state")), state);
-    assert_eq!(deposit(&server.operator(), "late").status, 503);
     server.verify();
 }

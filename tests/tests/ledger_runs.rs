@@ -112,10 +112,15 @@ fn shares_sold_leave_the_holding_and_realise_a_gain_against_the_oldest_lots() {
     });
     story.venue.post("/v1/venue/fills", fill).must_be(201);
     settled(&client, "ACC1", 6);
-    let pnl = client.get("/v1/accounts/ACC1/pnl");
-    let row = pnl.row("instrument", SHARE);
-    assert_eq!(exact(&row["realised"]), exact(&json!("80.00")), "4 bought at 90.00 and sold at 110.00: {row}");
-    assert_exact(&client.get("/v1/accounts/ACC1/cash"), "/settled", "99540.00");
+    // Provisional until the day of the sale is netted: 4 bought at 90.00 and sold at 110.00.
+    wait_until("a realised gain of 80.00", || {
+        let pnl = client.get("/v1/accounts/ACC1/pnl");
+        (exact(&pnl.row("instrument", SHARE)["realised"]) == exact(&json!("80.00"))).then_some(())
+    });
+    wait_until("the sale's cash to be settled", || {
+        let cash = client.get("/v1/accounts/ACC1/cash");
+        (exact(cash.at("/settled")) == exact(&json!("99540.00"))).then_some(())
+    });
 }
 
 #[test]
