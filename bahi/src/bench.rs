@@ -1,18 +1,18 @@
 //! `bahi bench`: named measurements in a folder on disk that is made and removed; decides no bar.
 
+mod log;
 mod orders;
 mod query;
-mod log;
 mod replay;
 
 mod conditions;
-mod population;
-mod load;
-mod zipf;
-mod http;
-mod server;
 mod disk;
+mod http;
+mod load;
+mod population;
 mod report;
+mod server;
+mod zipf;
 
 use crate::{error::Error, out};
 use std::{path::PathBuf, time::Duration};

@@ -306,8 +306,7 @@ mod tests {
     fn what_is_no_setting_is_named() {
         let given = given(&[], &[("BAHI_LISTN", "x"), ("BAHI_DATA", "/real/files")], Some("lisen = \"x\""));
         let (_, unknown) = given.find(SETTINGS);
-        let expected =
-            ["bahi.toml: lisen is not a setting", "environment BAHI_LISTN: no setting has this variable"];
+        let expected = ["bahi.toml: lisen is not a setting", "environment BAHI_LISTN: no setting has this variable"];
         assert_eq!(unknown, expected);
     }
 

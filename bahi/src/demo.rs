@@ -100,7 +100,8 @@ async fn set_the_scene(product: &Product, seed: u64) -> Result<moves::Moves, Err
 fn introduce(product: &Product, minter: &Minter, data: &Path) -> Result<(), Error> {
     let url = format!("http://{}", product.address);
     let accounts = scene::accounts();
-    let client = minter.mint_for("demo", Role::Client, &accounts, std::time::Duration::from_secs(crate::keys::LIFETIME_S))?;
+    let client =
+        minter.mint_for("demo", Role::Client, &accounts, std::time::Duration::from_secs(crate::keys::LIFETIME_S))?;
     out::say(&format!("listening on {url}"))?;
     out::say(&format!("data in {}; Ctrl-C stops, the same command goes on where it was", data.display()))?;
     out::say(&format!("every route, to try in a browser: {url}/docs\n"))?;

@@ -42,39 +42,143 @@ pub struct Args {
 }
 
 const ENTRY_COLUMNS: &[&str] = &["partition", "offset", "entry"];
-const EVENT_COLUMNS: &[&str] =
-    &["partition", "offset", "account", "seq", "recorded_at", "command", "kind", "outcome", "type", "effective_at", "data"];
+const EVENT_COLUMNS: &[&str] = &[
+    "partition",
+    "offset",
+    "account",
+    "seq",
+    "recorded_at",
+    "command",
+    "kind",
+    "outcome",
+    "type",
+    "effective_at",
+    "data",
+];
 const ORDER_COLUMNS: &[&str] = &[
-    "account", "order_id", "status", "instrument", "side", "quantity", "filled", "pending", "cancelled", "type", "price",
-    "market_protection", "average_price", "product", "validity", "session_date", "blocked", "blocked_quantity", "modifications",
-    "exchange_order_id", "tag", "algo_id", "reason", "requested_at", "updated_at",
+    "account",
+    "order_id",
+    "status",
+    "instrument",
+    "side",
+    "quantity",
+    "filled",
+    "pending",
+    "cancelled",
+    "type",
+    "price",
+    "market_protection",
+    "average_price",
+    "product",
+    "validity",
+    "session_date",
+    "blocked",
+    "blocked_quantity",
+    "modifications",
+    "exchange_order_id",
+    "tag",
+    "algo_id",
+    "reason",
+    "requested_at",
+    "updated_at",
 ];
 const FUND_ORDER_COLUMNS: &[&str] = &[
-    "account", "fund_order_id", "status", "kind", "scheme", "folio", "amount", "asked_units", "all",
-    "blocked_units", "units", "nav", "nav_date",
-    "stamp_duty", "payout", "pays_on", "mismatch", "reason", "requested_at", "updated_at",
+    "account",
+    "fund_order_id",
+    "status",
+    "kind",
+    "scheme",
+    "folio",
+    "amount",
+    "asked_units",
+    "all",
+    "blocked_units",
+    "units",
+    "nav",
+    "nav_date",
+    "stamp_duty",
+    "payout",
+    "pays_on",
+    "mismatch",
+    "reason",
+    "requested_at",
+    "updated_at",
 ];
 const TRADE_COLUMNS: &[&str] = &[
-    "account", "seq", "trade_id", "order_id", "origin", "detail", "instrument", "exchange", "side", "quantity", "price",
-    "value", "trade_date", "settlement_date", "executed_at",
+    "account",
+    "seq",
+    "trade_id",
+    "order_id",
+    "origin",
+    "detail",
+    "instrument",
+    "exchange",
+    "side",
+    "quantity",
+    "price",
+    "value",
+    "trade_date",
+    "settlement_date",
+    "executed_at",
 ];
 const PORTFOLIO_COLUMNS: &[&str] = &[
-    "account", "instrument", "scheme", "folio", "quantity", "bought_today", "t1", "settled", "units", "cost",
-    "average_price", "average_nav", "last_price", "nav", "nav_date", "value", "unrealised", "day_change",
-    "unknown_cost_quantity", "unknown_cost_units", "provisional",
+    "account",
+    "instrument",
+    "scheme",
+    "folio",
+    "quantity",
+    "bought_today",
+    "t1",
+    "settled",
+    "units",
+    "cost",
+    "average_price",
+    "average_nav",
+    "last_price",
+    "nav",
+    "nav_date",
+    "value",
+    "unrealised",
+    "day_change",
+    "unknown_cost_quantity",
+    "unknown_cost_units",
+    "provisional",
 ];
 const PNL_COLUMNS: &[&str] = &[
-    "account", "instrument", "scheme", "folio", "quantity", "units", "bought", "sold", "realised", "intraday",
-    "delivery", "provisional", "is_provisional", "cost", "unrealised", "unknown_cost_proceeds", "unknown_price_cost",
+    "account",
+    "instrument",
+    "scheme",
+    "folio",
+    "quantity",
+    "units",
+    "bought",
+    "sold",
+    "realised",
+    "intraday",
+    "delivery",
+    "provisional",
+    "is_provisional",
+    "cost",
+    "unrealised",
+    "unknown_cost_proceeds",
+    "unknown_price_cost",
 ];
-const CASH_COLUMNS: &[&str] =
-    &["account", "settled", "receivable", "payable", "blocked", "available", "withdrawable"];
-const INSTRUMENT_COLUMNS: &[&str] =
-    &["instrument", "isin", "symbol", "exchange", "series", "tick_size", "band_percent", "last_price", "last_at", "previous_close"];
+const CASH_COLUMNS: &[&str] = &["account", "settled", "receivable", "payable", "blocked", "available", "withdrawable"];
+const INSTRUMENT_COLUMNS: &[&str] = &[
+    "instrument",
+    "isin",
+    "symbol",
+    "exchange",
+    "series",
+    "tick_size",
+    "band_percent",
+    "last_price",
+    "last_at",
+    "previous_close",
+];
 const SCHEME_COLUMNS: &[&str] =
     &["scheme", "name", "isin_growth", "isin_reinvestment", "amc", "category", "plan", "option", "nav", "nav_date"];
-const PRICE_COLUMNS: &[&str] =
-    &["instrument", "date", "open", "high", "low", "close", "previous_close", "volume"];
+const PRICE_COLUMNS: &[&str] = &["instrument", "date", "open", "high", "low", "close", "previous_close", "volume"];
 const NAV_COLUMNS: &[&str] = &["scheme", "date", "nav"];
 
 /// Writes all files.
@@ -128,7 +232,8 @@ impl Files<'_> {
                     for stored in records {
                         self.done += 1;
                         let folded = reader.fold(stored.offset, &stored.record.headers);
-                        let verdict = folded.map_err(|corruption| projections::Error::Corrupt { topic, partition, corruption });
+                        let verdict =
+                            folded.map_err(|corruption| projections::Error::Corrupt { topic, partition, corruption });
                         if verdict? == Verdict::Entry {
                             one_entry(topic, partition, &stored, &mut entries, &mut events)?;
                         }
@@ -150,7 +255,10 @@ impl Files<'_> {
         for account in views.accounts() {
             let read = views.read(&account, |reading| -> Result<(), Error> {
                 pages(|page| value(reading.orders(&Default::default(), page)?), |row| orders.write(of(&account, row)))?;
-                pages(|page| value(reading.fund_orders(&Default::default(), page)?), |row| fund_orders.write(of(&account, row)))?;
+                pages(
+                    |page| value(reading.fund_orders(&Default::default(), page)?),
+                    |row| fund_orders.write(of(&account, row)),
+                )?;
                 pages(|page| value(reading.trades(&Default::default(), page)?), |row| trades.write(of(&account, row)))?;
                 pages(|page| value(reading.portfolio(page)?), |row| portfolio.write(of(&account, row)))?;
                 pages(|page| value(reading.pnl(page)?), |row| pnl.write(of(&account, row)))?;
@@ -215,8 +323,7 @@ fn one_entry(
         offset: stored.offset,
         reason: reason.into(),
     };
-    let raw: &RawValue =
-        serde_json::from_slice(&stored.record.value).map_err(|why| undecodable(why.to_string()))?;
+    let raw: &RawValue = serde_json::from_slice(&stored.record.value).map_err(|why| undecodable(why.to_string()))?;
     entries.write_raw(partition, stored.offset, raw)?;
     if topic == Topic::Ledger {
         let entry = decode_entry(&stored.record.value).map_err(|why| undecodable(why.to_string()))?;

@@ -6,8 +6,8 @@ mod remote;
 use crate::{error::Error, out};
 use domain::{
     calendar::CalendarMode,
-    ids::{AccountId, CommandId},
     history::ImportTrade,
+    ids::{AccountId, CommandId},
     market::Fact,
 };
 use feeds::{Parsed, RowError};
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, requires = "token")]
     url: Option<String>,
     /// An operator's token for that server
-    #[arg(long, env = "BAHI_TOKEN")]
+    #[arg(long, env = "BAHI_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Whose tradebook it is
     #[arg(long, required_if_eq("kind", "tradebook"))]

@@ -1,27 +1,27 @@
 //! The binary `bahi`: a table of subcommands, one file each; knows no rule of the ledger.
 
+mod bench;
 mod check_config;
-mod serve;
 mod demo;
-mod token;
-mod verify;
-mod replay;
 mod export;
 mod import;
-mod bench;
+mod replay;
+mod serve;
+mod token;
+mod verify;
 
-mod product;
-mod listener;
-mod wire;
-mod market;
-mod config;
-mod settings;
-mod clock;
-mod keys;
 mod client;
-mod progress;
-mod out;
+mod clock;
+mod config;
 mod error;
+mod keys;
+mod listener;
+mod market;
+mod out;
+mod product;
+mod progress;
+mod settings;
+mod wire;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -67,7 +67,8 @@ pub fn submission(id: CommandId, by: &Arc<By>, fact: Fact) -> FactSubmission {
 /// When the writer does not take it.
 pub async fn load_calendar(desk: &Desk) -> Result<(), Error> {
     let days = calendar_file::parse(calendar_file::SHIPPED).expect("the shipped calendar is tested");
-    let id = |date| CommandId::new(&format!("calendar-file/{}/{date}", calendar_file::VERSION)).expect("short and visible");
+    let id =
+        |date| CommandId::new(&format!("calendar-file/{}/{date}", calendar_file::VERSION)).expect("short and visible");
     let Some(last) = days.last() else { return Ok(()) };
     if desk.fact_outcome(Submitter::System, &id(last.date)).await.is_some() {
         return Ok(());

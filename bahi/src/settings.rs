@@ -63,8 +63,8 @@ pub struct Given {
     pub file: Option<(PathBuf, String)>,
 }
 
-/// Variables that begin with `BAHI_` and are no settings of the product: the tests' folder of real files.
-const FOREIGN_VARIABLES: [&str; 2] = ["BAHI_DATA", "BAHI_CONFIG"];
+/// Variables that begin with `BAHI_` and are no settings: the tests' folder of real files, the file itself, a token to ask with.
+const FOREIGN_VARIABLES: [&str; 3] = ["BAHI_DATA", "BAHI_CONFIG", "BAHI_TOKEN"];
 
 impl Given {
     /// The process's own environment, and the file it or the flag names.

@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, requires = "token")]
     url: Option<String>,
     /// An auditor's or operator's token for that server
-    #[arg(long, env = "BAHI_TOKEN")]
+    #[arg(long, env = "BAHI_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
 

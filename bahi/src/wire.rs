@@ -41,11 +41,7 @@ impl Deref for OpenLog {
 ///
 /// # Errors
 /// As [`Sqlite::open`]: a file that is foreign, newer or damaged, a folder another process writes to.
-pub async fn open_to_write(
-    data: &Path,
-    partitions: Option<u32>,
-    max_bytes: Option<u64>,
-) -> Result<OpenLog, Error> {
+pub async fn open_to_write(data: &Path, partitions: Option<u32>, max_bytes: Option<u64>) -> Result<OpenLog, Error> {
     let partitions = match partitions {
         Some(partitions) => partitions,
         None => partitions_of(data).await?,

@@ -66,11 +66,7 @@ struct Shared<R> {
 ///
 /// # Errors
 /// When a connection breaks, or an answer does not count: a bench of refusals measures nothing.
-pub async fn run<R: Requests + 'static>(
-    address: SocketAddr,
-    shape: Shape,
-    requests: R,
-) -> Result<Measure, Error> {
+pub async fn run<R: Requests + 'static>(address: SocketAddr, shape: Shape, requests: R) -> Result<Measure, Error> {
     let mut connections = Vec::with_capacity(shape.connections);
     for _ in 0..shape.connections {
         connections.push(Connection::open(address).await?);

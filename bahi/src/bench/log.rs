@@ -50,9 +50,8 @@ fn measured(folder: &Path) -> Result<(Measure, u64), Error> {
         let started = Instant::now();
         let (counts_from, ends) =
             (started + Duration::from_secs(WARM_UP_S), started + Duration::from_secs(WARM_UP_S + MEASURED_S));
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| tokio::spawn(write(log.port(), writer, counts_from, ends)))
-            .collect();
+        let writers: Vec<_> =
+            (0..WRITERS).map(|writer| tokio::spawn(write(log.port(), writer, counts_from, ends))).collect();
         let mut latencies = Histogram::<u64>::new(3).expect("three digits are allowed");
         let (mut counted, mut appended) = (0, 0);
         for writer in writers {
@@ -77,12 +76,7 @@ struct Written {
     appended: u64,
 }
 
-async fn write(
-    log: Arc<dyn EventLog>,
-    writer: u64,
-    counts_from: Instant,
-    ends: Instant,
-) -> Result<Written, Error> {
+async fn write(log: Arc<dyn EventLog>, writer: u64, counts_from: Instant, ends: Instant) -> Result<Written, Error> {
     let latencies = Histogram::new(3).expect("three digits are allowed");
     let mut written = Written { latencies, counted: 0, appended: 0 };
     loop {

@@ -43,7 +43,9 @@ pub fn scheme(number: usize) -> String {
 
 /// A client's token for each account.
 pub fn tokens(minter: &Minter) -> Result<Arc<[String]>, Error> {
-    (0..ACCOUNTS).map(|number| minter.mint(Role::Client, &[account(number).parse().expect("a bench's account is an account")])).collect()
+    (0..ACCOUNTS)
+        .map(|number| minter.mint(Role::Client, &[account(number).parse().expect("a bench's account is an account")]))
+        .collect()
 }
 
 /// Lists the instruments with a price, and the schemes with a NAV.
@@ -52,9 +54,8 @@ pub async fn list_market(address: SocketAddr, operator: &str) -> Result<(), Erro
     let today = clock::now().date();
     for number in 0..INSTRUMENTS {
         let (id, symbol) = (instrument(number), format!("BENCH{number:03}"));
-        let listing = format!(
-            r#"{{"instrument":"{id}","symbol":"{symbol}","exchange":"NSE","series":"EQ","tick_size":"0.05"}}"#
-        );
+        let listing =
+            format!(r#"{{"instrument":"{id}","symbol":"{symbol}","exchange":"NSE","series":"EQ","tick_size":"0.05"}}"#);
         created(&mut connection, "/v1/market/instruments", operator, &format!("list-{number}"), &listing).await?;
         let last = price_body(number, PRICE);
         created(&mut connection, "/v1/market/prices", operator, &format!("price-{number}"), &last).await?;
@@ -74,13 +75,7 @@ pub fn price_body(number: usize, price: &str) -> String {
     format!(r#"{{"instrument":"{}","last":"{price}","at":"{}"}}"#, instrument(number), clock::now())
 }
 
-async fn created(
-    connection: &mut Connection,
-    path: &str,
-    token: &str,
-    key: &str,
-    body: &str,
-) -> Result<(), Error> {
+async fn created(connection: &mut Connection, path: &str, token: &str, key: &str, body: &str) -> Result<(), Error> {
     let answer = connection.ask(&http::post(path, token, key, body)).await?;
     if answer.status == 201 {
         return Ok(());

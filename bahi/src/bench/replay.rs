@@ -18,8 +18,9 @@ use crate::{
 };
 use commands::{Answer, By, Desk, FactSubmission, OutcomeResult, Submission};
 use domain::{
-    account, cash,
+    account,
     calendar::CalendarMode,
+    cash,
     command::{Command, Submitter},
     fund,
     ids::{AccountId, CommandId, FundOrderId},
@@ -233,8 +234,16 @@ impl Maker {
         self.each(accounts, round, "fill", fill).await?;
         let cancelled = |at: usize| {
             let (order_id, report) = (orders[at], ReportKind::Cancelled);
-            VenueReport { order_id, report, exchange_order_id: None, reason: None, quantity: None, price: None, at: now }
-                .into()
+            VenueReport {
+                order_id,
+                report,
+                exchange_order_id: None,
+                reason: None,
+                quantity: None,
+                price: None,
+                at: now,
+            }
+            .into()
         };
         self.each(accounts, round, "cancel", cancelled).await?;
         let purchases: Vec<FundOrderId> = ids(&requested, |result| match result {

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn the_line_has_the_names_that_the_contract_gives() {
-        let measure = |name: &str, p50_ms| Measure { name: name.to_owned(), per_second: 12_345.678, p50_ms, p99_ms: p50_ms };
+        let measure =
+            |name: &str, p50_ms| Measure { name: name.to_owned(), per_second: 12_345.678, p50_ms, p99_ms: p50_ms };
         let report = Report {
             bench: "orders",
             results: vec![measure("single_zipf", Some(1.234)), measure("bare", None)],

@@ -140,7 +140,10 @@ impl Moves {
                 }
             }
         }
-        tracing::warn!(facts = self.facts, "the demo's market stands still: its folder is large enough; remove it to begin anew");
+        tracing::warn!(
+            facts = self.facts,
+            "the demo's market stands still: its folder is large enough; remove it to begin anew"
+        );
         Ok(())
     }
 

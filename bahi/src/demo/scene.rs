@@ -39,31 +39,25 @@ const fn share(symbol: &'static str, isin: &'static str, paise: i64) -> Share {
 
 /// The shares.
 pub const SHARES: [Share; 8] = [
-    share("DEMOBANK", "INEDEMO00017", 1_640_50),
-    share("DEMOSTEEL", "INEDEMO00025", 142_35),
-    share("DEMOSOFT", "INEDEMO00033", 3_905_00),
-    share("DEMOTEA", "INEDEMO00041", 418_20),
-    share("DEMOPOWER", "INEDEMO00058", 364_75),
-    share("DEMOPHARMA", "INEDEMO00066", 1_208_90),
-    share("DEMOMOTORS", "INEDEMO00074", 945_10),
-    share("DEMOCEMENT", "INEDEMO00082", 11_250_00),
+    share("DEMOBANK", "INEDEMO00017", 164050),
+    share("DEMOSTEEL", "INEDEMO00025", 14235),
+    share("DEMOSOFT", "INEDEMO00033", 390500),
+    share("DEMOTEA", "INEDEMO00041", 41820),
+    share("DEMOPOWER", "INEDEMO00058", 36475),
+    share("DEMOPHARMA", "INEDEMO00066", 120890),
+    share("DEMOMOTORS", "INEDEMO00074", 94510),
+    share("DEMOCEMENT", "INEDEMO00082", 1125000),
 ];
 
 /// The funds.
 pub const FUNDS: [Fund; 4] = [
-    fund("990001", "Demo Flexi Cap Fund - Direct Plan - Growth", "Flexi Cap Fund", "INFDEMO00012", 84_25),
-    fund("990002", "Demo Index Fund - Direct Plan - Growth", "Index Funds", "INFDEMO00020", 212_60),
-    fund("990003", "Demo Short Duration Fund - Direct Plan - Growth", "Short Duration Fund", "INFDEMO00038", 31_90),
-    fund("990004", "Demo Liquid Fund - Direct Plan - Growth", "Liquid Fund", "INFDEMO00046", 2_871_15),
+    fund("990001", "Demo Flexi Cap Fund - Direct Plan - Growth", "Flexi Cap Fund", "INFDEMO00012", 8425),
+    fund("990002", "Demo Index Fund - Direct Plan - Growth", "Index Funds", "INFDEMO00020", 21260),
+    fund("990003", "Demo Short Duration Fund - Direct Plan - Growth", "Short Duration Fund", "INFDEMO00038", 3190),
+    fund("990004", "Demo Liquid Fund - Direct Plan - Growth", "Liquid Fund", "INFDEMO00046", 287115),
 ];
 
-const fn fund(
-    code: &'static str,
-    name: &'static str,
-    category: &'static str,
-    isin: &'static str,
-    paise: i64,
-) -> Fund {
+const fn fund(code: &'static str, name: &'static str, category: &'static str, isin: &'static str, paise: i64) -> Fund {
     Fund { code, name, category, isin, paise }
 }
 

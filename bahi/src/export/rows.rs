@@ -34,12 +34,7 @@ impl Rows {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn create(
-        folder: &Path,
-        name: &str,
-        format: Format,
-        columns: &'static [&'static str],
-    ) -> Result<Rows, Error> {
+    pub fn create(folder: &Path, name: &str, format: Format, columns: &'static [&'static str]) -> Result<Rows, Error> {
         let extension = if format == Format::Csv { "csv" } else { "jsonl" };
         let path = folder.join(format!("{name}.{extension}"));
         let file = File::create(&path).map_err(Error::file(&path))?;
@@ -59,7 +54,9 @@ impl Rows {
     /// When it cannot be written.
     pub fn write(&mut self, row: Value) -> Result<(), Error> {
         let written = match &mut self.kind {
-            Kind::Jsonl(file) => serde_json::to_writer(&mut *file, &row).map_err(Into::into).and_then(|()| file.write_all(b"\n")),
+            Kind::Jsonl(file) => {
+                serde_json::to_writer(&mut *file, &row).map_err(Into::into).and_then(|()| file.write_all(b"\n"))
+            }
             Kind::Csv(writer) => {
                 let cells = self.columns.iter().map(|column| cell(row.get(*column).unwrap_or(&Value::Null)));
                 writer.write_record(cells).map_err(Into::into)

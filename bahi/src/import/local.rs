@@ -110,7 +110,8 @@ impl Local {
         let mut done = Vec::with_capacity(trades.len());
         let mut progress = Progress::new(trades.len() as u64, "trades");
         for trades in trades.chunks(ROWS_TOGETHER) {
-            let submission = |(id, trade): &(CommandId, ImportTrade)| self.submission(account, *id, trade.clone().into());
+            let submission =
+                |(id, trade): &(CommandId, ImportTrade)| self.submission(account, *id, trade.clone().into());
             for answer in self.running.desk.submit_all(trades.iter().map(submission).collect()).await {
                 done.push(became(&answer)?);
             }
