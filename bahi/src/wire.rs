@@ -46,7 +46,7 @@ pub async fn open_to_write(data: &Path, partitions: Option<u32>, max_bytes: Opti
         Some(partitions) => partitions,
         None => partitions_of(data).await?,
     };
-    let options = Options { partitions, mode: Mode::Write, max_bytes, ..Options::default() };
+    let options = Options { partitions, mode: Mode::Write, max_bytes };
     Ok(OpenLog::new(Sqlite::open(data, options).await?))
 }
 

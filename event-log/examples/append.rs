@@ -87,11 +87,7 @@ fn record(random: &mut SmallRng, number: i64) -> Record {
         kinds: "order_requested".into(),
         traceparent: None,
     };
-    Record {
-        key: Some(format!("ACC{account}").into()),
-        headers,
-        value: vec![b'x'; VALUE_BYTES].into(),
-    }
+    Record { key: Some(format!("ACC{account}").into()), headers, value: vec![b'x'; VALUE_BYTES].into() }
 }
 
 /// Callers that each append `size` records, wait until they are durable, and go on.
@@ -107,8 +103,7 @@ async fn port(dir: &Path, callers: u64, size: usize) {
                 let mut random = SmallRng::seed_from_u64(caller);
                 let mut waits = Vec::new();
                 while started.elapsed() < TIME {
-                    let records =
-                        (0..size).map(|at| record(&mut random, at as i64)).collect::<Vec<_>>();
+                    let records = (0..size).map(|at| record(&mut random, at as i64)).collect::<Vec<_>>();
                     let asked = Instant::now();
                     log.append(Topic::Ledger, 0, None, records).await.expect("an append lands");
                     waits.push(asked.elapsed());

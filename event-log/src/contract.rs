@@ -10,9 +10,8 @@ use futures::{StreamExt, future::try_join_all, stream::FuturesUnordered};
 use tokio::time::timeout;
 
 use crate::{
-    APPEND_BYTES_MAX, APPEND_RECORDS_MAX, BoxFuture, Error, EventLog, Follow, Headers,
-    READ_BYTES_MAX, READ_RECORDS_MAX, Record, RecordKind, Stored, TEXT_BYTES_MAX, Topic,
-    VALUE_BYTES_MAX,
+    APPEND_BYTES_MAX, APPEND_RECORDS_MAX, BoxFuture, Error, EventLog, Follow, Headers, READ_BYTES_MAX,
+    READ_RECORDS_MAX, Record, RecordKind, Stored, TEXT_BYTES_MAX, Topic, VALUE_BYTES_MAX,
 };
 
 /// How many partitions a log given to the suite has.
@@ -71,8 +70,7 @@ pub fn record(key: &str, number: i64) -> Record {
         after: number - 1,
         source: number,
         kinds: if number % 2 == 0 { "cash_posted" } else { "order_requested,cash_posted" }.into(),
-        traceparent: (number % 3 == 0)
-            .then(|| "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        traceparent: (number % 3 == 0).then(|| "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
     };
     let value = Bytes::from(format!("{{\"v\":1,\"account\":\"{key}\",\"seq\":{number}}}"));
     Record { key: Some(key.into()), headers, value }

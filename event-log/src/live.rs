@@ -123,18 +123,12 @@ impl Live {
 
 /// Waits until the partition reaches past `from`.
 pub(crate) async fn past(ends: &mut watch::Receiver<End>, from: u64) -> Result<(), Error> {
-    let end = ends
-        .wait_for(|end| end.closed || end.offset > from)
-        .await
-        .map_err(|_gone| Error::Closed)?;
+    let end = ends.wait_for(|end| end.closed || end.offset > from).await.map_err(|_gone| Error::Closed)?;
     if end.offset > from { Ok(()) } else { Err(Error::Closed) }
 }
 
 /// The first `max` of these records, within the limits of one answer.
-pub(crate) fn within_limits<'a>(
-    records: impl Iterator<Item = &'a Arc<Stored>>,
-    max: usize,
-) -> Vec<Arc<Stored>> {
+pub(crate) fn within_limits<'a>(records: impl Iterator<Item = &'a Arc<Stored>>, max: usize) -> Vec<Arc<Stored>> {
     let mut bytes = 0;
     let within = |stored: &&Arc<Stored>| {
         let fits = bytes < READ_BYTES_MAX;

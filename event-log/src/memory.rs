@@ -11,8 +11,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
-    BoxFuture, Error, EventLog, Follow, Follower, READ_RECORDS_MAX, Record, Stored,
-    Topic, check_append,
+    BoxFuture, Error, EventLog, Follow, Follower, READ_RECORDS_MAX, Record, Stored, Topic, check_append,
     live::{End, FOLLOW_RECORDS_MAX, past, within_limits},
 };
 
@@ -255,23 +254,14 @@ impl Lane {
                 return;
             }
             let Some(Append { at, records, fault, answer }) = state.waiting.pop_front() else { return };
-            let landed = if self.end.borrow().closed {
-                Err(Error::Closed)
-            } else {
-                self.land(state, at, records, fault)
-            };
+            let landed =
+                if self.end.borrow().closed { Err(Error::Closed) } else { self.land(state, at, records, fault) };
             // Whoever asked may have gone away; what landed stays.
             answer.send(landed).unwrap_or_default();
         }
     }
 
-    fn land(
-        &self,
-        state: &mut State,
-        at: Option<u64>,
-        mut records: Vec<Record>,
-        fault: Fault,
-    ) -> Result<u64, Error> {
+    fn land(&self, state: &mut State, at: Option<u64>, mut records: Vec<Record>, fault: Fault) -> Result<u64, Error> {
         let first = state.records.len() as u64;
         if at.is_some_and(|at| at != first) {
             return Err(Error::NotTheEnd { end: first });

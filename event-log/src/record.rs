@@ -121,9 +121,7 @@ impl Headers {
     }
 
     /// The headers from text, in any order; a header not known is passed over, as brokers add some.
-    pub fn from_pairs<'a>(
-        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Headers, Malformed> {
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Headers, Malformed> {
         let mut found = Found::default();
         for (name, text) in pairs {
             let place = match name {
@@ -181,8 +179,7 @@ impl Found<'_> {
             ce_id: required("ce_id", self.id)?.into(),
             ce_time: time_from_text(required("ce_time", self.time)?)?,
             term: number("bahi-term", self.term)?,
-            writer: u128::from_str_radix(writer, 16)
-                .map_err(|_| malformed("bahi-writer", "is not 32 hex digits"))?,
+            writer: u128::from_str_radix(writer, 16).map_err(|_| malformed("bahi-writer", "is not 32 hex digits"))?,
             after: number("bahi-after", self.after)?,
             source: number("bahi-source", self.source)?,
             kinds: required("bahi-kinds", self.kinds)?.into(),
@@ -232,10 +229,8 @@ fn time_to_text(micros: i64) -> String {
 }
 
 fn time_from_text(text: &str) -> Result<i64, Malformed> {
-    let time = OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| malformed("ce_time", "is not an RFC 3339 time"))?;
-    i64::try_from(time.unix_timestamp_nanos() / 1000)
-        .map_err(|_| malformed("ce_time", "is out of range"))
+    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| malformed("ce_time", "is not an RFC 3339 time"))?;
+    i64::try_from(time.unix_timestamp_nanos() / 1000).map_err(|_| malformed("ce_time", "is out of range"))
 }
 
 /// What is appended: a key, typed headers and the exact bytes that proofs are about.

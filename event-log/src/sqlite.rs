@@ -20,8 +20,7 @@ use std::{
 use futures::FutureExt;
 use parking_lot::Mutex;
 use sqlx::{
-    ConnectOptions, SqliteConnection, SqlitePool, error::DatabaseError, pool::PoolConnection,
-    sqlite::SqlitePoolOptions,
+    ConnectOptions, SqliteConnection, SqlitePool, error::DatabaseError, pool::PoolConnection, sqlite::SqlitePoolOptions,
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -36,8 +35,7 @@ use self::{
     writer::{Append, Queue, Writer},
 };
 use crate::{
-    BoxFuture, Error, EventLog, Follow, Follower, READ_RECORDS_MAX, Record, Stored, Topic,
-    check_append,
+    BoxFuture, Error, EventLog, Follow, Follower, READ_RECORDS_MAX, Record, Stored, Topic, check_append,
     live::{End, FOLLOW_RECORDS_MAX, Live, past},
 };
 
@@ -233,9 +231,7 @@ impl Shared {
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(file::reading(&path));
-        let lanes = Topic::ALL
-            .into_iter()
-            .flat_map(|topic| (0..fixed.partitions).map(move |p| Lane::of(topic, p)));
+        let lanes = Topic::ALL.into_iter().flat_map(|topic| (0..fixed.partitions).map(move |p| Lane::of(topic, p)));
         let live_bytes = LIVE_BYTES_MAX / Topic::ALL.len() / fixed.partitions as usize;
         let state = || LaneState {
             live: Live::new(0, live_bytes),
@@ -268,8 +264,7 @@ impl Shared {
                 }
                 Ok((newest, end))
             };
-            let (newest, end) =
-                loaded.await.map_err(|failure: Failure| failure.into_error(&self.path))?;
+            let (newest, end) = loaded.await.map_err(|failure: Failure| failure.into_error(&self.path))?;
             state.live.skip_to(end);
             state.keys = Mutex::new(newest);
         }
@@ -330,13 +325,7 @@ impl Shared {
         failure.into_error(&self.path)
     }
 
-    async fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<Arc<Stored>>, Error> {
+    async fn read(&self, topic: Topic, partition: u32, from: u64, max: usize) -> Result<Vec<Arc<Stored>>, Error> {
         let (lane, state) = self.lane(topic, partition)?;
         if let Some(newest) = state.live.read(from, max.min(FOLLOW_RECORDS_MAX)) {
             return Ok(newest);
@@ -449,9 +438,7 @@ impl EventLog for Sqlite {
     ) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
         async move {
             let (lane, _) = self.shared.lane(topic, partition)?;
-            let read = async {
-                store::read_at(&mut *self.shared.reader().await?, lane, &offsets).await
-            };
+            let read = async { store::read_at(&mut *self.shared.reader().await?, lane, &offsets).await };
             read.await.map_err(|failure| self.shared.error(failure))
         }
         .boxed()
@@ -500,8 +487,7 @@ impl SqliteFollower {
             if let (Mode::Write, Some(ends)) = (self.shared.mode, &mut self.ends) {
                 past(ends, self.next).await?;
             }
-            let batch =
-                self.shared.read(self.topic, self.partition, self.next, FOLLOW_RECORDS_MAX).await?;
+            let batch = self.shared.read(self.topic, self.partition, self.next, FOLLOW_RECORDS_MAX).await?;
             if !batch.is_empty() {
                 self.next += batch.len() as u64;
                 return Ok(batch);

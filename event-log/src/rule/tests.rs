@@ -62,9 +62,8 @@ fn fold_is_same_from_start_and_every_snapshot() {
     let mut reader = Reader::default();
     for cut in 0..=log.len() {
         let mut resumed = through_a_snapshot(reader);
-        let rest: Vec<_> = (cut..log.len())
-            .map(|at| resumed.fold(at as u64, &log[at]).expect("the log is not corrupt"))
-            .collect();
+        let rest: Vec<_> =
+            (cut..log.len()).map(|at| resumed.fold(at as u64, &log[at]).expect("the log is not corrupt")).collect();
         assert_eq!(rest, all[cut..], "resumed at {cut}");
         assert_eq!(resumed, end, "resumed at {cut}");
         if let Some(headers) = log.get(cut) {
@@ -95,25 +94,20 @@ fn entry_before_any_claim_is_dead() {
 #[test]
 fn second_claim_of_same_term_is_dead() {
     let (reader, all) = verdicts(&[claim(1, A), claim(1, B), entry(1, B, -1, 0), entry(1, A, -1, 0)]);
-    assert_eq!(
-        all,
-        [Verdict::Claim, Verdict::DeadClaim, Verdict::Dead(Dead::OtherWriter), Verdict::Entry]
-    );
+    assert_eq!(all, [Verdict::Claim, Verdict::DeadClaim, Verdict::Dead(Dead::OtherWriter), Verdict::Entry]);
     assert_eq!((reader.term, reader.writer, reader.last), (1, A, 0));
 }
 
 #[test]
 fn old_term_entry_after_new_claim_is_dead() {
-    let (reader, all) =
-        verdicts(&[claim(1, A), entry(1, A, -1, 0), claim(2, B), entry(1, A, 0, 1), entry(2, B, 0, 1)]);
+    let (reader, all) = verdicts(&[claim(1, A), entry(1, A, -1, 0), claim(2, B), entry(1, A, 0, 1), entry(2, B, 0, 1)]);
     assert_eq!(all[3..], [Verdict::Dead(Dead::OtherTerm), Verdict::Entry]);
     assert_eq!(reader.last, 1);
 }
 
 #[test]
 fn duplicate_entry_is_dead_and_writer_keeps_term() {
-    let (reader, all) =
-        verdicts(&[claim(1, A), entry(1, A, -1, 0), entry(1, A, -1, 0), entry(1, A, 0, 1)]);
+    let (reader, all) = verdicts(&[claim(1, A), entry(1, A, -1, 0), entry(1, A, -1, 0), entry(1, A, 0, 1)]);
     assert_eq!(all[2..], [Verdict::Dead(Dead::Duplicate), Verdict::Entry]);
     assert_eq!((reader.term, reader.writer, reader.last), (1, A, 1));
 }

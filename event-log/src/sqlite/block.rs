@@ -180,8 +180,7 @@ impl Block {
             Some(key) if flags & ID_IS_NUMBERED_KEY != 0 => numbered_id(key, cursor.number()?),
             _ => cursor.text()?.into(),
         };
-        let traceparent =
-            if flags & HAS_TRACE == 0 { None } else { Some(Box::from(cursor.text()?)) };
+        let traceparent = if flags & HAS_TRACE == 0 { None } else { Some(Box::from(cursor.text()?)) };
         let headers = Headers {
             ce_type: kind_of(flags & KIND)?,
             ce_id,
@@ -322,12 +321,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn record() -> impl Strategy<Value = Record> {
-        let kind =
-            prop::sample::select(vec![RecordKind::Entry, RecordKind::Market, RecordKind::Claim]);
+        let kind = prop::sample::select(vec![RecordKind::Entry, RecordKind::Market, RecordKind::Claim]);
         let key = prop::option::of("[A-Z0-9/_-]{0,12}");
         let id = prop_oneof!["[ -~]{0,20}", "/[0-9]{1,21}", "/0[0-9]{0,3}"];
-        let headers =
-            (any::<i64>(), 0..3_u64, any::<u128>(), any::<i64>(), any::<i64>(), "[a-z_,]{0,9}");
+        let headers = (any::<i64>(), 0..3_u64, any::<u128>(), any::<i64>(), any::<i64>(), "[a-z_,]{0,9}");
         let trace = prop::option::of("[0-9a-f-]{55}");
         let value = prop::collection::vec(any::<u8>(), 0..300);
         (kind, key, id, headers, trace, value).prop_map(

@@ -76,9 +76,7 @@ pub(super) async fn create(path: &Path, partitions: u32) -> Result<(), Error> {
     let options = writing(&new).create_if_missing(true).page_size(PAGE_BYTES);
     let mut connection = options.connect().await.map_err(failed)?;
     migrate(&mut connection, path).await?;
-    for (name, value) in
-        [("partitions", partitions.to_string()), ("commands_id", Uuid::new_v4().to_string())]
-    {
+    for (name, value) in [("partitions", partitions.to_string()), ("commands_id", Uuid::new_v4().to_string())] {
         let insert = sqlx::query("insert into meta (name, value) values (?, ?)");
         insert.bind(name).bind(value).execute(&mut connection).await.map_err(failed)?;
     }
@@ -102,10 +100,7 @@ pub(super) fn inspect(path: &Path) -> Result<(), Error> {
     })?;
     let length = file.metadata().map_err(|error| io(path, &error))?.len();
     let mut header = Vec::with_capacity(HEADER_BYTES);
-    file.by_ref()
-        .take(HEADER_BYTES as u64)
-        .read_to_end(&mut header)
-        .map_err(|error| io(path, &error))?;
+    file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(|error| io(path, &error))?;
     let known = header.len().min(MAGIC.len());
     if header[..known] != MAGIC[..known] {
         return Err(Error::Foreign { path: path.to_owned() });
@@ -153,19 +148,13 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> R
     check_format(connection, path).await?;
     let first = include_str!("../../../migrations/sqlite/0001_log.sql");
     let log = Migration::new(1, "log".into(), MigrationType::Simple, first.into_sql_str(), false);
-    Migrator::with_migrations(vec![log])
-        .run(&mut *connection)
-        .await
-        .map_err(|error| torn(path, error.to_string()))?;
+    Migrator::with_migrations(vec![log]).run(&mut *connection).await.map_err(|error| torn(path, error.to_string()))?;
     let stamp = format!("pragma user_version = {FORMAT}");
     store::run(connection, stamp).await.map_err(|failure| failure.into_error(path))
 }
 
 /// Refuses a file of a later format.
-pub(super) async fn check_format(
-    connection: &mut SqliteConnection,
-    path: &Path,
-) -> Result<(), Error> {
+pub(super) async fn check_format(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
     let found = store::number(connection, "pragma user_version").await;
     match found.map_err(|failure| failure.into_error(path))? {
         found if found > i64::from(FORMAT) => Err(newer(path, found)),
@@ -204,11 +193,7 @@ pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
 }
 
 fn common(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(BUSY_WAIT)
-        .foreign_keys(false)
-        .disable_statement_logging()
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_WAIT).foreign_keys(false).disable_statement_logging()
 }
 
 pub(super) fn torn(path: &Path, reason: String) -> Error {

@@ -72,8 +72,7 @@ pub(super) fn offsets_in_row(row: &[u8], segment: u64, key: &str) -> Result<Vec<
     let mut cursor = Cursor { bytes: row, at: 0 };
     while !cursor.is_at_end() {
         let found = cursor.text()? == key;
-        let length = usize::try_from(cursor.number()?)
-            .map_err(|_| Damaged("a row of keys ends early"))?;
+        let length = usize::try_from(cursor.number()?).map_err(|_| Damaged("a row of keys ends early"))?;
         let deltas = cursor.take(length)?;
         if found {
             let mut deltas = Cursor { bytes: deltas, at: 0 };
@@ -150,11 +149,7 @@ impl Newest {
     /// The offsets of a key from `from` on, at most `max`.
     pub fn offsets(&self, key: &str, from: u64, max: usize) -> Vec<u64> {
         let segments = self.full.iter().map(AsRef::as_ref).chain([&self.open]);
-        segments
-            .flat_map(|segment| segment.offsets(key))
-            .filter(|offset| *offset >= from)
-            .take(max)
-            .collect()
+        segments.flat_map(|segment| segment.offsets(key)).filter(|offset| *offset >= from).take(max).collect()
     }
 }
 
@@ -170,18 +165,15 @@ mod tests {
             let key = format!("ACC{}", at % 1000);
             newest.add((at % 7 != 0).then_some(&*key));
         }
-        let expected: Vec<_> = (0..(1 << SEGMENT_BITS) + 10_u64)
-            .filter(|at| at % 7 != 0 && at % 1000 == 5)
-            .map(|at| start + at)
-            .collect();
+        let expected: Vec<_> =
+            (0..(1 << SEGMENT_BITS) + 10_u64).filter(|at| at % 7 != 0 && at % 1000 == 5).map(|at| start + at).collect();
         assert_eq!(newest.offsets("ACC5", 0, usize::MAX), expected);
         assert_eq!(newest.offsets("ACC5", expected[3], 2), expected[3..5]);
         assert_eq!(newest.first(), 3);
         let full = newest.oldest_full().expect("a segment is full");
         let rows = full.rows();
         let row = &rows[row_of("ACC5") as usize];
-        let in_segment: Vec<_> =
-            expected.iter().copied().filter(|offset| segment_of(*offset) == 3).collect();
+        let in_segment: Vec<_> = expected.iter().copied().filter(|offset| segment_of(*offset) == 3).collect();
         assert_eq!(offsets_in_row(row, 3, "ACC5"), Ok(in_segment));
         assert_eq!(offsets_in_row(row, 3, "absent"), Ok(vec![]));
         newest.written_before(4);

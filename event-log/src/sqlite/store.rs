@@ -71,10 +71,7 @@ pub(super) async fn run(connection: &mut SqliteConnection, sql: String) -> Resul
 }
 
 /// The one number that a statement answers.
-pub(super) async fn number(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-) -> Result<i64, Failure> {
+pub(super) async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, Failure> {
     Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
 }
 
@@ -210,13 +207,9 @@ pub(super) async fn add_keys(
 }
 
 /// The first segment of keys that is not written.
-pub(super) async fn first_segment_to_write(
-    connection: &mut SqliteConnection,
-    lane: Lane,
-) -> Result<u64, Failure> {
+pub(super) async fn first_segment_to_write(connection: &mut SqliteConnection, lane: Lane) -> Result<u64, Failure> {
     let last = sqlx::query_scalar("select max(position) from key_segments where position between ? and ?");
-    let last: Option<i64> =
-        last.bind(lane.base).bind(lane.last_position()).fetch_one(connection).await?;
+    let last: Option<i64> = last.bind(lane.base).bind(lane.last_position()).fetch_one(connection).await?;
     Ok(last.map_or(0, |position| lane.segment(position) + 1))
 }
 
@@ -261,10 +254,7 @@ pub(super) async fn offsets_of(
 pub(super) type Rows = Vec<(i64, Vec<u8>)>;
 
 /// Inserts runs of records; durable when it returns. A position that is taken fails it.
-pub(super) async fn insert_blocks(
-    connection: &mut SqliteConnection,
-    mut rows: Rows,
-) -> Result<(), Failure> {
+pub(super) async fn insert_blocks(connection: &mut SqliteConnection, mut rows: Rows) -> Result<(), Failure> {
     if rows.len() <= INSERT_ROWS_MAX {
         // A statement alone is a transaction: one trip to the connection's thread, not three.
         return insert(connection, "insert into blocks (position, records) values ", rows).await;
@@ -290,11 +280,7 @@ pub(super) async fn insert_segment(
     insert(connection, "insert or ignore into key_segments (position, keys) values ", rows).await
 }
 
-async fn insert(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-    rows: Rows,
-) -> Result<(), Failure> {
+async fn insert(connection: &mut SqliteConnection, statement: &'static str, rows: Rows) -> Result<(), Failure> {
     let mut sql = String::with_capacity(statement.len() + 6 * rows.len());
     sql.push_str(statement);
     sql.push_str("(?,?)");

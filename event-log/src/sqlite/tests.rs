@@ -290,9 +290,7 @@ async fn a_file_half_made_is_made_anew() {
 async fn a_full_disk_refuses_whole_appends_and_space_makes_it_work_again() {
     let folder = folder();
     let log = open(&folder, Options { max_bytes: Some(1 << 20), ..Options::default() }).await;
-    let large = |number| {
-        vec![Record { value: vec![b'x'; 40_000].into(), ..record("ACC1", number) }; 3]
-    };
+    let large = |number| vec![Record { value: vec![b'x'; 40_000].into(), ..record("ACC1", number) }; 3];
     let mut landed = Vec::new();
     let full = loop {
         match append(&log, None, large(landed.len() as i64)).await {
@@ -322,9 +320,7 @@ async fn appends_of_more_rows_than_a_statement_takes_are_one_transaction() {
     let folder = folder();
     let log = open(&folder, Options { max_bytes: Some(8 << 20), ..Options::default() }).await;
     // Each of these is a block of its own: far more rows than one statement inserts.
-    let many = |times| {
-        vec![Record { value: vec![b'x'; 70_000].into(), ..record("ACC1", 0) }; times]
-    };
+    let many = |times| vec![Record { value: vec![b'x'; 70_000].into(), ..record("ACC1", 0) }; times];
     let full = append(&log, None, many(200)).await;
     assert!(matches!(full, Err(Error::Full)), "{full:?}");
     assert_eq!(log.tail(Topic::Ledger, 0).await.expect("there is a tail"), 0);

@@ -65,8 +65,7 @@ impl Queue {
     pub fn push(&self, append: Append) {
         let mut waiting = self.waiting.lock();
         let (records, bytes) = (append.records.len(), append.bytes());
-        let full = waiting.records + records > QUEUE_RECORDS_MAX
-            || waiting.bytes + bytes > QUEUE_BYTES_MAX;
+        let full = waiting.records + records > QUEUE_RECORDS_MAX || waiting.bytes + bytes > QUEUE_BYTES_MAX;
         if waiting.closed || full {
             let error = if waiting.closed { Error::Closed } else { Error::Busy };
             // Whoever asked may have gone away.
@@ -240,9 +239,7 @@ impl Writer {
 
     async fn apply_limit(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        let pages = self.max_bytes.map_or(u64::from(u32::MAX) - 1, |max| {
-            (max / u64::from(file::PAGE_BYTES)).max(1)
-        });
+        let pages = self.max_bytes.map_or(u64::from(u32::MAX) - 1, |max| (max / u64::from(file::PAGE_BYTES)).max(1));
         let limit = format!("pragma max_page_count = {pages}");
         if let Err(failure) = store::run(connection, limit).await {
             tracing::warn!(?failure, "the limit of the log's file was not set");
@@ -270,9 +267,8 @@ impl Writer {
 
     /// Begins to make the oldest full segment of any partition into rows.
     fn full_segment(&self) -> Option<JoinHandle<SegmentRows>> {
-        let mut full = self.shared.lanes.iter().filter_map(|(lane, state)| {
-            Some((*lane, state.keys.lock().oldest_full()?))
-        });
+        let mut full =
+            self.shared.lanes.iter().filter_map(|(lane, state)| Some((*lane, state.keys.lock().oldest_full()?)));
         let (lane, segment) = full.next()?;
         let rows = move || (lane, segment.number, Segment::rows(&segment));
         Some(tokio::task::spawn_blocking(rows))
@@ -305,8 +301,7 @@ fn groups(appends: Vec<Append>) -> Vec<Vec<Append>> {
     let (mut group, mut records, mut bytes) = (Vec::new(), 0, 0);
     for append in appends {
         let (more, larger) = (append.records.len(), append.bytes());
-        if !group.is_empty() && (records + more > GROUP_RECORDS_MAX || bytes + larger > GROUP_BYTES_MAX)
-        {
+        if !group.is_empty() && (records + more > GROUP_RECORDS_MAX || bytes + larger > GROUP_BYTES_MAX) {
             groups.push(mem::take(&mut group));
             (records, bytes) = (0, 0);
         }
