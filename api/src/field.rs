@@ -152,19 +152,19 @@ texts! {
     /// Words.
     WORDS = |text| if is_words(text) { Ok(()) } else { Err("must be 1 to 200 characters without control characters, not blank at either end".into()) }, "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]([^\\u0000-\\u001f\\u007f-\\u009f]{0,198}[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$", "price outside the band";
     /// Rupees above zero.
-    AMOUNT = |text| within(parsed::<Money>(text)?.smallest(), 100, AMOUNT_RUPEES_MAX, "rupees"), "^(([1-9][0-9]{0,12}(\\.[0-9]{1,2}0*)?)|(0\\.([1-9][0-9]?|0[1-9])0*))$", "5000.00";
+    AMOUNT = |text| within(parsed::<Money>(text)?.smallest(), 100, AMOUNT_RUPEES_MAX, "rupees"), "^(([1-9][0-9]{0,12}(\\.[0-9]{1,2}0*)?)|(10000000000000(\\.0+)?)|(0\\.([1-9][0-9]?|0[1-9])0*))$", "5000.00";
     /// Rupees from zero.
-    AMOUNT_OR_ZERO = |text| from_zero(parsed::<Money>(text)?.smallest(), 100, AMOUNT_RUPEES_MAX, "rupees"), "^(0|[1-9][0-9]{0,12})(\\.[0-9]{1,2}0*)?$", "0.25";
+    AMOUNT_OR_ZERO = |text| from_zero(parsed::<Money>(text)?.smallest(), 100, AMOUNT_RUPEES_MAX, "rupees"), "^((0|[1-9][0-9]{0,12})(\\.[0-9]{1,2}0*)?|10000000000000(\\.0+)?)$", "0.25";
     /// Rupees a share above zero.
-    PRICE = |text| within(parsed::<Price>(text)?.smallest(), 10_000, PRICE_RUPEES_MAX, "rupees"), "^(([1-9][0-9]{0,6}(\\.[0-9]{1,4}0*)?)|(0\\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9])0*))$", "2500.00";
+    PRICE = |text| within(parsed::<Price>(text)?.smallest(), 10_000, PRICE_RUPEES_MAX, "rupees"), "^(([1-9][0-9]{0,6}(\\.[0-9]{1,4}0*)?)|(10000000(\\.0+)?)|(0\\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9])0*))$", "2500.00";
     /// Rupees a share from zero.
-    PRICE_OR_ZERO = |text| from_zero(parsed::<Price>(text)?.smallest(), 10_000, PRICE_RUPEES_MAX, "rupees"), "^(0|[1-9][0-9]{0,6})(\\.[0-9]{1,4}0*)?$", "2498.10";
+    PRICE_OR_ZERO = |text| from_zero(parsed::<Price>(text)?.smallest(), 10_000, PRICE_RUPEES_MAX, "rupees"), "^((0|[1-9][0-9]{0,6})(\\.[0-9]{1,4}0*)?|10000000(\\.0+)?)$", "2498.10";
     /// Rupees a unit from zero.
-    NAV = |text| from_zero(parsed::<Nav>(text)?.smallest(), 100_000_000, NAV_RUPEES_MAX, "rupees"), "^(0|[1-9][0-9]{0,7})(\\.[0-9]{1,8}0*)?$", "47.1234";
+    NAV = |text| from_zero(parsed::<Nav>(text)?.smallest(), 100_000_000, NAV_RUPEES_MAX, "rupees"), "^((0|[1-9][0-9]{0,7})(\\.[0-9]{1,8}0*)?|100000000(\\.0+)?)$", "47.1234";
     /// Units above zero.
-    UNITS = |text| within(parsed::<Units>(text)?.smallest(), 10_000, UNITS_MAX, "units"), "^(([1-9][0-9]{0,9}(\\.[0-9]{1,4}0*)?)|(0\\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9])0*))$", "106.1070";
+    UNITS = |text| within(parsed::<Units>(text)?.smallest(), 10_000, UNITS_MAX, "units"), "^(([1-9][0-9]{0,9}(\\.[0-9]{1,4}0*)?)|(10000000000(\\.0+)?)|(0\\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9])0*))$", "106.1070";
     /// Percent above zero, at most 100.
-    PERCENT = |text| within(parsed::<Percent>(text)?.smallest(), 10_000, 100, "percent"), "^(([1-9][0-9]?(\\.[0-9]{1,4}0*)?)|100|(0\\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9])0*))$", "20";
+    PERCENT = |text| within(parsed::<Percent>(text)?.smallest(), 10_000, 100, "percent"), "^(([1-9][0-9]?(\\.[0-9]{1,4}0*)?)|(100(\\.0+)?)|(0\\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9])0*))$", "20";
     /// An amount of any sign.
     SIGNED = |_| Ok(()), "^-?[0-9]+(\\.[0-9]+)?$", "1250.50";
     /// Any text.
