@@ -147,6 +147,7 @@ async fn an_outcome_that_is_not_known_in_time_is_accepted_with_where_to_ask() {
             if reply.status == 201 {
                 break reply;
             }
+            tokio::task::yield_now().await;
         }
     };
     let known = tokio::time::timeout(std::time::Duration::from_secs(10), known).await.unwrap();
@@ -172,6 +173,7 @@ async fn a_full_disk_is_busy_with_nothing_recorded_and_the_key_free() {
                 break reply;
             }
             reply.is(503);
+            tokio::task::yield_now().await;
         }
     };
     let later = tokio::time::timeout(std::time::Duration::from_secs(10), later).await.unwrap();
