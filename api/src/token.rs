@@ -1,7 +1,7 @@
 //! Tokens: minting for `bahi token`, proving for every request; knows no route, no account's state and no HTTP.
 //!
 //! A token is a JWT after RFC 9068: EdDSA over Ed25519, `typ: at+jwt`, a `kid`, and the claims of
-//! [`Claims`]. Every instant is compared with the time the caller gives, never with the system's clock.
+//! `Claims`. Every instant is compared with the time the caller gives, never with the system's clock.
 
 use crate::error::Error;
 use base64::{Engine, engine::general_purpose::STANDARD};
