@@ -1,6 +1,6 @@
 //! The log in one SQLite file, for a product that runs alone; knows no other store.
 //!
-//! Appends are durable (`synchronous=FULL`) and grouped: [`writer`] is the one task that writes.
+//! Appends are durable (`synchronous=FULL`) and grouped: `writer` is the one task that writes.
 //! Reads have connections of their own and go beside it, also from other processes.
 //! Layout and figures: `docs/decisions/0002-sqlite-log-layout.md`.
 
