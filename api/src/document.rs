@@ -13,7 +13,7 @@ use utoipa::{
         ComponentsBuilder, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
         Schema,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
-        schema::{ObjectBuilder, OneOfBuilder, Type},
+        schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -145,7 +145,8 @@ impl Route<'_> {
             }
             if has("201") {
                 add("202", pending());
-                let refused = OneOfBuilder::new().item(reference("Refused")).item(reference("Problem"));
+                // A recorded refusal is a problem too, with more members.
+                let refused = AnyOfBuilder::new().item(reference("Refused")).item(reference("Problem"));
                 let mut response = ResponseBuilder::new()
                     .description("Refused, and recorded as such; or the key was used for another command")
                     .content(PROBLEM, content(refused.into()))

@@ -226,3 +226,17 @@ async fn unknown_and_broken_parameters_are_named() {
     orders("as_of_offset=999999").await.gives_problem(400, "invalid_query", &["#as_of_offset"]);
     orders("tag=%ff").await.is(400);
 }
+
+#[tokio::test]
+async fn a_handler_that_panics_is_a_problem_and_counted_and_the_next_request_is_answered() {
+    let edge = Edge::start().await;
+    let (token, panics) = (format!("Bearer {}", edge.token(Role::Auditor)), "bahi_http_panics_total");
+    let get = async || edge.send("GET", "/v1/calendar", &[("authorization", &token)], Body::empty()).await;
+    // The edge asks for the time first, the handler second.
+    edge.clock.panic_at(2);
+    get().await.is_problem(500, "internal", &[]);
+    get().await.is(200);
+    let metrics = edge.send("GET", "/metrics", &[], Body::empty()).await.is(200);
+    let counted = metrics.text.lines().find_map(|line| line.strip_prefix(panics)?.trim().parse::<u64>().ok());
+    assert!(counted.is_some_and(|counted| counted > 0), "{}", metrics.text);
+}

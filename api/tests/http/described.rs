@@ -136,7 +136,15 @@ async fn answers_are_as_the_document_describes_them() {
         assert!(wrong.is_empty(), "{at}: {wrong:?} in {body}");
     };
     check(json!({"$ref": "#/components/schemas/Accepted"}), &placed.body, "accepted");
-    check(json!({"$ref": "#/components/schemas/Refused"}), &refused.body, "refused");
+    let answers = &document["paths"]["/v1/accounts/{account}/orders"]["post"]["responses"];
+    let reused = [("idempotency-key", "key-0")];
+    edge.post_with(Role::Client, "/v1/accounts/ACC1/orders", &reused, order(1, "98.00").to_string()).await.is(201);
+    let reused = edge.post_with(Role::Client, "/v1/accounts/ACC1/orders", &reused, order(2, "98.00").to_string()).await;
+    for refusal in [refused, reused.is(422)] {
+        check(answers["422"]["content"]["application/problem+json"]["schema"].clone(), &refusal.body, "refused");
+    }
+    let malformed = edge.post(Role::Client, "/v1/accounts/ACC1/orders", json!({})).await.is(400);
+    check(answers["400"]["content"]["application/problem+json"]["schema"].clone(), &malformed.body, "malformed");
     for (path, item) in document["paths"].as_object().unwrap() {
         let Some(operation) = item.get("get") else { continue };
         let schema = operation["responses"]["200"]["content"]["application/json"]["schema"].clone();

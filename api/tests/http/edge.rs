@@ -31,9 +31,13 @@ pub const MORNING: &str = "2026-11-24T10:00:00+05:30";
 /// The longest an answer is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-pub struct Driven(watch::Sender<Timestamp>);
+pub struct Driven(watch::Sender<Timestamp>, AtomicU32);
 
 impl Driven {
+    /// Panics when it is asked for the so-many-th time from now on, counted from 1; 0 never.
+    pub fn panic_at(&self, asked: u32) {
+        self.1.store(asked, Ordering::SeqCst);
+    }
     pub fn advance_s(&self, seconds: i64) {
         self.0.send_modify(|now| *now = now.plus_micros(seconds * 1_000_000));
     }
@@ -41,6 +45,8 @@ impl Driven {
 
 impl Clock for Driven {
     fn now(&self) -> Timestamp {
+        let left = self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert_ne!(left, Ok(1), "a clock that panics");
         *self.0.borrow()
     }
     fn reach(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -102,7 +108,7 @@ impl Edge {
     }
 
     pub async fn with(set: impl FnOnce(&mut commands::Config)) -> Edge {
-        let clock = Arc::new(Driven(watch::Sender::new(Timestamp::parse(MORNING).unwrap())));
+        let clock = Arc::new(Driven(watch::Sender::new(Timestamp::parse(MORNING).unwrap()), AtomicU32::new(0)));
         let memory = Memory::new(2);
         let log: Arc<dyn EventLog> = Arc::new(memory.clone());
         let mut config = commands::Config::new(Arc::clone(&clock) as _);
