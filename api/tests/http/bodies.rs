@@ -234,7 +234,7 @@ async fn a_handler_that_panics_is_a_problem_and_counted_and_the_next_request_is_
     let get = async || edge.send("GET", "/v1/calendar", &[("authorization", &token)], Body::empty()).await;
     // The edge asks for the time first, the handler second.
     edge.clock.panic_at(2);
-    get().await.is_problem(500, "internal", &[]);
+    get().await.gives_problem(500, "internal", &[]);
     get().await.is(200);
     let metrics = edge.send("GET", "/metrics", &[], Body::empty()).await.is(200);
     let counted = metrics.text.lines().find_map(|line| line.strip_prefix(panics)?.trim().parse::<u64>().ok());
