@@ -23,6 +23,8 @@ pub mod sqlite;
 
 pub mod contract;
 
+pub mod snapshot;
+
 mod live;
 mod murmur;
 
@@ -221,6 +223,14 @@ pub enum Error {
     /// The log was closed.
     #[error("the log was closed")]
     Closed,
+    /// A snapshot is not what was saved. Forget it and fold the log.
+    #[error("{}: a snapshot is damaged ({reason}); the log is folded again", path.display())]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
     /// The store failed otherwise; nothing was appended.
     #[error("{}: {reason}", path.display())]
     Io {
@@ -243,6 +253,7 @@ impl Error {
             | Error::Foreign { .. }
             | Error::Newer { .. }
             | Error::Torn { .. }
+            | Error::Snapshot { .. }
             | Error::Locked { .. }
             | Error::Partitions { .. }
             | Error::Absent { .. }

@@ -506,7 +506,7 @@ impl Follower for SqliteFollower {
 
 /// What SQLite said, by what it means for an append.
 #[derive(Debug, Clone)]
-enum Failure {
+pub(crate) enum Failure {
     /// No space; nothing landed.
     Full,
     /// The position has a record: another writer was here; nothing landed.
@@ -527,7 +527,7 @@ impl Failure {
     }
 
     /// The error for whoever did not append; the writer answers appends itself.
-    fn into_error(self, path: &Path) -> Error {
+    pub(crate) fn into_error(self, path: &Path) -> Error {
         let path = path.to_owned();
         match self {
             Failure::Full => Error::Full,

@@ -32,3 +32,36 @@ mod sqlite {
 
     event_log_contract!(open);
 }
+
+mod memory_snapshots {
+    use std::sync::Arc;
+
+    use event_log::{
+        snapshot::{SnapshotStore, memory::Memory},
+        snapshot_contract,
+    };
+
+    async fn open() -> ((), Arc<dyn SnapshotStore>) {
+        ((), Arc::new(Memory::new()))
+    }
+
+    snapshot_contract!(open);
+}
+
+mod sqlite_snapshots {
+    use std::sync::Arc;
+
+    use event_log::{
+        snapshot::{SnapshotStore, sqlite::Sqlite},
+        snapshot_contract,
+    };
+    use tempfile::TempDir;
+
+    async fn open() -> (TempDir, Arc<dyn SnapshotStore>) {
+        let folder = TempDir::new().expect("a folder can be made");
+        let store = Sqlite::open(folder.path(), Default::default()).await.expect("snapshots can be made");
+        (folder, Arc::new(store))
+    }
+
+    snapshot_contract!(open);
+}
