@@ -364,6 +364,18 @@ pub struct FillAssigned {
     pub fill: Filled,
 }
 
+/// How long what is over is kept at hand after it has settled: longer than any venue takes to correct itself.
+const KEPT_DAYS: i32 = 7;
+
+/// The day from which something that is over is no longer kept at hand: 7 days after the last of its parts settles,
+/// or after the day it was for, if nothing is to settle.
+///
+/// It leaves with the first entry of its account that is recorded on that IST date or later, once the entry's own
+/// events are folded; so what is kept follows from the log alone, and is the same for books and for views.
+pub fn leaves_on(day: Date, settles: Option<Date>) -> Date {
+    settles.map_or(day, |settles| settles.max(day)).plus_days(KEPT_DAYS)
+}
+
 /// What is waiting for the venue's answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Waiting {
