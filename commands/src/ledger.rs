@@ -115,7 +115,7 @@ impl Subject for Ledger {
         if entry.seq != book.seq + 1 {
             return Err(format!("its seq is {}, but {} is next in {}", entry.seq, book.seq + 1, entry.account));
         }
-        slot.book = Some(guarded(|| book::fold(book, entry.seq, &entry.events))?);
+        slot.book = Some(guarded(|| book::fold(book, entry.seq, entry.recorded_at, &entry.events))?);
         let refused = match entry.events.as_slice() {
             [Event { data: EventData::CommandRefused(refused), .. }] => Some(refused),
             _ => None,
@@ -178,7 +178,7 @@ impl Subject for Ledger {
             encode_entry(&entry, &mut value);
         }
         let folding = slot.book.take().ok_or(Broken)?;
-        let folded = guarded(|| book::fold(folding, entry.seq, &entry.events)).map_err(|reason| {
+        let folded = guarded(|| book::fold(folding, entry.seq, now, &entry.events)).map_err(|reason| {
             tracing::error!(%account, command = %submission.id, reason, "folding a decision failed; it will be refused");
             Broken
         })?;

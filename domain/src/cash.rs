@@ -57,7 +57,7 @@ pub struct Posted {
 }
 
 /// What one settlement date brings and takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
     /// Comes in.
     pub receivable: Money,
@@ -68,7 +68,7 @@ pub struct Due {
 }
 
 /// An account's cash, folded.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cash {
     /// Ours now.
     pub settled: Money,

@@ -187,7 +187,7 @@ impl Status {
 }
 
 /// What a fund order asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Asked {
     /// Rupees in.
     Purchase {
@@ -208,7 +208,7 @@ pub enum Asked {
 }
 
 /// A fund order as deciding must remember it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FundOrder {
     /// Which scheme.
     pub scheme: SchemeCode,
@@ -219,7 +219,7 @@ pub struct FundOrder {
 }
 
 /// A folio as deciding must remember it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Holding {
     /// Units in it.
     pub units: Units,

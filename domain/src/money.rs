@@ -198,7 +198,11 @@ macro_rules! amount {
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.print(&mut [0; 32]))
+                if serializer.is_human_readable() {
+                    serializer.serialize_str(self.print(&mut [0; 32]))
+                } else {
+                    serializer.serialize_i64(self.0)
+                }
             }
         }
         impl<'de> Deserialize<'de> for $name {
@@ -212,6 +216,9 @@ macro_rules! amount {
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
                         $name::parse(text).map_err(E::custom)
                     }
+                }
+                if !deserializer.is_human_readable() {
+                    return i64::deserialize(deserializer).map(Self);
                 }
                 deserializer.deserialize_str(Text)
             }

@@ -377,7 +377,7 @@ pub fn leaves_on(day: Date, settles: Option<Date>) -> Date {
 }
 
 /// What is waiting for the venue's answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Waiting {
     /// A change.
     Modification {
@@ -397,7 +397,7 @@ pub enum Waiting {
 }
 
 /// An order as deciding must remember it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// What it trades.
     pub instrument: InstrumentId,
@@ -429,12 +429,18 @@ pub struct Order {
     pub modifications: u32,
     /// What waits for the venue.
     pub waiting: Option<Waiting>,
+    /// The latest settlement date of its fills.
+    pub settles_on: Option<Date>,
 }
 
 impl Order {
     /// Shares that may still trade.
     pub fn pending(&self) -> Quantity {
         if self.status.is_final() { Quantity::ZERO } else { self.quantity - self.filled }
+    }
+    /// From which day on it is no longer in the book, once it is closed; see [`leaves_on`].
+    pub fn leaves_on(&self) -> Date {
+        leaves_on(self.session_date, self.settles_on)
     }
     /// Shares that will not trade.
     pub fn cancelled(&self) -> Quantity {

@@ -111,7 +111,7 @@ pub struct Settled {
 }
 
 /// One day's trades in one instrument on one exchange, until they are netted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Day {
     /// Shares bought.
     pub bought: Quantity,
@@ -132,7 +132,7 @@ pub struct Day {
 }
 
 /// A position as deciding must remember it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Shares now.
     pub shares: Shares,

@@ -91,7 +91,7 @@ impl Given {
     pub fn when(self, command: impl Into<Command>) -> Then {
         let events = book::decide(&self.book, &command.into(), &self.context());
         let mut after = self.clone();
-        after.book = book::fold(after.book, self.book.seq + 1, &events);
+        after.book = book::fold(after.book, self.book.seq + 1, self.now, &events);
         Then { before: self, events, after }
     }
     /// The book as it stands.
@@ -126,8 +126,8 @@ impl Then {
             [Event { data: EventData::CommandRefused(refused), .. }] => assert_eq!(refused.code, code, "{refused:?}"),
             other => panic!("expected {}, got {other:?}", code.code()),
         }
-        let mut unchanged = self.before.book.clone();
-        unchanged.seq += 1;
+        let before = &self.before.book;
+        let unchanged = book::fold(before.clone(), before.seq + 1, self.before.now, &[]);
         assert_eq!(self.after.book, unchanged, "a refusal changes nothing");
         self.after
     }

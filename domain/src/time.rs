@@ -244,7 +244,11 @@ macro_rules! as_text {
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.number().serialize(serializer)
+                }
             }
         }
         impl<'de> Deserialize<'de> for $name {
@@ -259,10 +263,40 @@ macro_rules! as_text {
                         $name::parse(text).map_err(E::custom)
                     }
                 }
+                if !deserializer.is_human_readable() {
+                    let number = Deserialize::deserialize(deserializer)?;
+                    return $name::of_number(number).ok_or_else(|| de::Error::custom(concat!("must be ", $expecting)));
+                }
                 deserializer.deserialize_str(Text)
             }
         }
     };
+}
+
+/// As numbers in a form that only machines read.
+impl Date {
+    fn number(self) -> i32 {
+        self.0.to_julian_day()
+    }
+    fn of_number(number: i32) -> Option<Self> {
+        time::Date::from_julian_day(number).ok().map(Self)
+    }
+}
+impl TimeOfDay {
+    fn number(self) -> u16 {
+        self.0
+    }
+    fn of_number(number: u16) -> Option<Self> {
+        (number <= Self::END_OF_DAY.0).then_some(Self(number))
+    }
+}
+impl Timestamp {
+    fn number(self) -> i64 {
+        self.0
+    }
+    fn of_number(number: i64) -> Option<Self> {
+        Some(Self(number))
+    }
 }
 as_text!(Date, "a date as YYYY-MM-DD");
 as_text!(TimeOfDay, "a time of day as HH:MM");

@@ -191,7 +191,7 @@ impl Ledger {
         encode_entry(&entry, &mut bytes);
         let headers = headers(entry.ce_id(), self.now, entry.source, kinds(&entry.events));
         records.push(Record { key: Some(account.as_str().into()), headers, value: bytes.into() });
-        self.books.insert(*account, book::fold(book, seq, &events));
+        self.books.insert(*account, book::fold(book, seq, self.now, &events));
         events
     }
 

@@ -205,7 +205,7 @@ fn import(investor: &Investor) -> Imported {
     rows.sort_by_key(|(at, ..)| *at);
     let mut book = Book::new(AccountId::new(&investor.account).unwrap());
     let opened = book::decide(&book, &Open {}.into(), &context);
-    book = book::fold(book, 1, &opened);
+    book = book::fold(book, 1, context.now, &opened);
     let mut beyond_holding = 0;
     for (at, key, command) in &rows {
         let events = book::decide(&book, command, &context);
@@ -221,7 +221,7 @@ fn import(investor: &Investor) -> Imported {
             }
         }
         let seq = book.seq + 1;
-        book = book::fold(book, seq, &events);
+        book = book::fold(book, seq, context.now, &events);
     }
     Imported { book, keys: rows.into_iter().map(|(_, key, _)| key).collect(), refused, beyond_holding }
 }

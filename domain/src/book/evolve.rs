@@ -1,6 +1,6 @@
 //! Folding: what an event makes of a book. Decides nothing and never fails; what is recorded happened.
 
-use super::{Book, TradeContent, UnmatchedFill};
+use super::{Book, TradeContent, UnmatchedFill, leaving};
 use crate::{
     event::{Event, EventData},
     fund::{Asked, FundOrder, Status as FundStatus},
@@ -8,19 +8,23 @@ use crate::{
     money::{Money, Quantity, Units},
     order::{Filled, Order, Refused, Requested, Side, Status, Waiting},
     position::{Day, DayNetted, Reason},
-    time::Date,
+    time::{Date, Timestamp},
 };
 
 /// The book after one more entry.
-pub fn fold(mut book: Book, seq: u64, events: &[Event]) -> Book {
+///
+/// Takes what was recorded when, because that alone says what has been closed for long enough to leave.
+pub fn fold(mut book: Book, seq: u64, recorded_at: Timestamp, events: &[Event]) -> Book {
     book.seq = seq;
+    let today = recorded_at.date();
     for event in events {
-        apply(&mut book, event);
+        apply(&mut book, event, today);
     }
+    leaving::leave(&mut book, today);
     book
 }
 
-fn apply(book: &mut Book, event: &Event) {
+fn apply(book: &mut Book, event: &Event, today: Date) {
     match &event.data {
         EventData::AccountOpened(_) => book.opened = true,
         EventData::CashDeposited(deposited) => book.cash.settled += deposited.amount,
@@ -89,28 +93,26 @@ fn apply(book: &mut Book, event: &Event) {
         | EventData::OrderExpired(_) => {}
         EventData::OrderFilled(filled) => fill(book, filled),
         EventData::FillUnmatched(unmatched) => {
-            let exchange = unmatched.instrument.and_then(|instrument| instrument.exchange());
-            let key = (exchange, event.effective_at.date(), unmatched.trade_id, unmatched.side);
+            let waiting = UnmatchedFill {
+                trade_id: unmatched.trade_id,
+                quantity: unmatched.quantity,
+                price: unmatched.price,
+                executed_at: event.effective_at,
+                instrument: unmatched.instrument,
+                side: unmatched.side,
+            };
             let content = TradeContent {
                 order: Some(unmatched.order_id.seq),
                 quantity: unmatched.quantity,
                 price: Some(unmatched.price),
             };
-            book.trades.insert(key, content);
-            book.unmatched.insert(
-                book.seq,
-                UnmatchedFill {
-                    trade_id: unmatched.trade_id,
-                    quantity: unmatched.quantity,
-                    price: unmatched.price,
-                    executed_at: event.effective_at,
-                    instrument: unmatched.instrument,
-                    side: unmatched.side,
-                },
-            );
+            book.trades.insert(waiting.key(), content);
+            book.unmatched.insert(book.seq, waiting);
         }
         EventData::FillAssigned(assigned) => {
-            book.unmatched.remove(&assigned.seq);
+            if let Some(waited) = book.unmatched.remove(&assigned.seq) {
+                book.leaving.trade(waited.key(), today);
+            }
             fill(book, &assigned.fill);
         }
         EventData::PositionChanged(changed) => {
@@ -154,9 +156,11 @@ fn apply(book: &mut Book, event: &Event) {
             if let Some(order) = book.fund_orders.get_mut(&allotted.fund_order_id.seq) {
                 order.status = FundStatus::Allotted;
             }
+            book.leaving.fund_order(allotted.fund_order_id.seq, today, None);
         }
         EventData::FundUnitsRedeemed(redeemed) if redeemed.applied => {
-            end_redemption(book, redeemed.fund_order_id.seq, FundStatus::Redeemed)
+            end_redemption(book, redeemed.fund_order_id.seq, FundStatus::Redeemed);
+            book.leaving.fund_order(redeemed.fund_order_id.seq, today, Some(redeemed.pays_on));
         }
         EventData::FundOrderRejected(rejected) if rejected.applied => {
             let seq = rejected.fund_order_id.seq;
@@ -167,6 +171,7 @@ fn apply(book: &mut Book, event: &Event) {
                 book.cash.blocked -= *amount;
             }
             end_redemption(book, seq, FundStatus::Rejected);
+            book.leaving.fund_order(seq, today, None);
         }
         EventData::FundUnitsAllotted(_) | EventData::FundUnitsRedeemed(_) | EventData::FundOrderRejected(_) => {}
         EventData::FolioChanged(changed) => {
@@ -176,7 +181,9 @@ fn apply(book: &mut Book, event: &Event) {
             if let (Some(trade_id), Some(exchange)) = (imported.trade_id, imported.exchange) {
                 let side = if imported.kind.is_sale() { Side::Sell } else { Side::Buy };
                 let content = TradeContent { order: None, quantity: imported.quantity, price: imported.price };
-                book.trades.insert((Some(exchange), imported.trade_date, trade_id, Some(side)), content);
+                let key = (Some(exchange), imported.trade_date, trade_id, Some(side));
+                book.trades.insert(key, content);
+                book.leaving.trade(key, today);
             }
         }
         EventData::UnitsImported(_) | EventData::CommandRefused(_) => {}
@@ -210,6 +217,7 @@ fn request(book: &mut Book, requested: &Requested) {
             blocked_quantity,
             modifications: 0,
             waiting: None,
+            settles_on: None,
         },
     );
 }
@@ -229,6 +237,7 @@ fn update(book: &mut Book, seq: u64, change: impl FnOnce(&mut Order)) {
     }
     if order.status.is_final() {
         book.sessions.remove(&(order.session_date, seq));
+        book.leaving.order(seq, order.leaves_on());
     }
 }
 
@@ -250,6 +259,7 @@ fn fill(book: &mut Book, filled: &Filled) {
     book.trades.insert(key, content);
     update(book, filled.order_id.seq, |order| {
         order.filled = filled.filled;
+        order.settles_on = order.settles_on.max(Some(filled.settlement_date));
         if order.filled == order.quantity {
             end(order, Status::Filled);
         } else if !order.status.is_final() {

@@ -10,6 +10,7 @@ mod evolve;
 mod fills;
 mod funds;
 mod imports;
+mod leaving;
 mod orders;
 
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
     rejection::{Refusal, Rejection},
     time::{Date, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use due::{due, next_due};
@@ -36,11 +38,14 @@ pub use evolve::fold;
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
 pub const RULES: u32 = 1;
 
+/// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
+pub const SHAPE: u32 = 1;
+
 /// What makes a trade known: exchange, trade date, trade id, side (the last two parts are unknown for some unmatched trades).
 pub type TradeKey = (Option<Exchange>, Date, TradeId, Option<Side>);
 
 /// What a known trade said; a report with other content is a contradiction.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TradeContent {
     /// The order it named; absent for an imported trade.
     pub order: Option<u64>,
@@ -51,7 +56,7 @@ pub struct TradeContent {
 }
 
 /// A trade that waits for an operator.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnmatchedFill {
     /// The trade's id.
     pub trade_id: TradeId,
@@ -67,8 +72,16 @@ pub struct UnmatchedFill {
     pub side: Option<Side>,
 }
 
+impl UnmatchedFill {
+    /// What makes it known.
+    fn key(&self) -> TradeKey {
+        let exchange = self.instrument.and_then(|instrument| instrument.exchange());
+        (exchange, self.executed_at.date(), self.trade_id, self.side)
+    }
+}
+
 /// An account's state, folded from its entries in log order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Book {
     /// Whose.
     pub account: AccountId,
@@ -98,6 +111,8 @@ pub struct Book {
     settlements: BTreeMap<Date, u64>,
     /// Fund orders not sent yet.
     to_send: BTreeSet<u64>,
+    /// What is closed and will be forgotten.
+    leaving: leaving::Leaving,
 }
 
 impl Book {
@@ -118,6 +133,7 @@ impl Book {
             nettings: BTreeSet::new(),
             settlements: BTreeMap::new(),
             to_send: BTreeSet::new(),
+            leaving: leaving::Leaving::default(),
         }
     }
     /// The order, when it is this account's and known.
