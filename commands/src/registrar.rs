@@ -4,31 +4,24 @@
 
 use crate::outside::{Said, digits};
 use domain::{
+    applicable_nav::{Class, Rules, Way},
     calendar::CalendarMode,
     command::Command,
     event::{Event, EventData},
     fund::{Allotment, Answer, Asked, Redeem, ReportAllotment},
-    ids::{CommandId, Exchange, Folio, FundOrderId, SchemeCode},
-    market::{Market, SchemeState},
+    ids::{CommandId, Folio, FundOrderId, SchemeCode},
+    market::Market,
     money::{Money, Nav, Rounding, Units},
-    time::{Date, TimeOfDay, Timestamp},
+    policy::Policy,
+    time::{Date, Timestamp},
 };
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-/// Until when orders and money get the day's NAV (SEBI, circular of 17 September 2020 on uniform applicability of NAV).
-const CUT_OFF: TimeOfDay = TimeOfDay::new(15, 0).expect("a time");
-/// The same for purchases of liquid and overnight schemes.
-const LIQUID_CUT_OFF: TimeOfDay = TimeOfDay::new(13, 30).expect("a time");
-/// Stamp duty on purchases by the date from which it is due: `part` of `whole` of the amount paid, as the amount
-/// includes it: 0.005 / 100.005 (Indian Stamp Act as amended from 1 July 2020; the inclusive formula of the industry).
-const STAMP_DUTY: &[((i32, u8, u8), i64, i64)] = &[((2020, 7, 1), 5, 100_005)];
-/// A redemption pays on the so-manieth settlement day after the NAV's: equity schemes since 1 February 2023 (AMFI);
-/// taken for all schemes, although liquid ones pay a day earlier.
-const PAYS_AFTER_DAYS: u32 = 2;
 /// Registrars allot three decimals; units here hold four.
 const SMALLEST_PER_UNIT_STEP: i64 = 10;
-/// The longest search for a business day.
-const SEARCH_DAYS: i32 = 31;
 
 /// A fund order without an answer.
 struct Pending {
@@ -41,6 +34,7 @@ struct Pending {
 /// The registrar, for the accounts of one partition.
 pub(crate) struct Registrar {
     calendar: CalendarMode,
+    policy: Arc<Policy>,
     orders: HashMap<FundOrderId, Pending>,
     by_scheme: HashMap<SchemeCode, BTreeSet<FundOrderId>>,
     /// Fund orders to look at.
@@ -48,8 +42,8 @@ pub(crate) struct Registrar {
 }
 
 impl Registrar {
-    pub(crate) fn new(calendar: CalendarMode) -> Self {
-        Self { calendar, orders: HashMap::new(), by_scheme: HashMap::new(), todo: BTreeSet::new() }
+    pub(crate) fn new(calendar: CalendarMode, policy: Arc<Policy>) -> Self {
+        Self { calendar, policy, orders: HashMap::new(), by_scheme: HashMap::new(), todo: BTreeSet::new() }
     }
 
     /// Takes in a live event of an entry recorded then.
@@ -124,59 +118,33 @@ impl Registrar {
         said
     }
 
-    /// The answer, once the NAV of its day is recorded.
+    /// The answer, once the NAV of its day is recorded, however late that is.
     fn look(&self, id: FundOrderId, order: &Pending, market: &Market) -> Option<Answer> {
         let state = market.schemes.get(&order.scheme)?;
-        let nav_date = self.nav_date(order, state, market)?;
+        let class = Class::of(state.scheme.as_ref().and_then(|scheme| scheme.category.as_deref()));
+        let way = match order.asked {
+            Asked::Purchase { .. } => Way::Purchase,
+            Asked::Redemption { .. } => Way::Redemption,
+        };
+        let rules = Rules { policy: &self.policy, calendar: &market.calendar, mode: self.calendar };
+        let nav_date = rules.nav_date(order.sent_at?, way, class)?;
         let nav = *state.navs.get(&nav_date)?;
         let allotment = match &order.asked {
             Asked::Purchase { amount, folio } => {
                 let folio = folio.unwrap_or_else(|| new_folio(id));
-                purchase(*amount, folio, nav_date, nav)
+                let stamp_duty = self.policy.stamp_duty_within(*amount, nav_date);
+                stamp_duty.and_then(|duty| purchase(*amount, duty, folio, nav_date, nav))
             }
             Asked::Redemption { folio, redeem, blocked } => {
-                let pays_on = market.calendar.settlement_date(self.calendar, nse(), nav_date, PAYS_AFTER_DAYS);
+                let pays_on = rules.pays_on(nav_date, class);
                 redemption(*redeem, *blocked, *folio, nav_date, nav, pays_on)
             }
         };
         Some(allotment.map_or_else(|| Answer::Rejected("the NAV allows no units".into()), Answer::Allotted))
     }
-
-    /// The business day whose cut-off came after both request and money.
-    fn nav_date(&self, order: &Pending, state: &SchemeState, market: &Market) -> Option<Date> {
-        let sent_at = order.sent_at?;
-        let cut_off = match (self.calendar, &order.asked) {
-            (CalendarMode::AlwaysOpen, _) => TimeOfDay::END_OF_DAY,
-            (CalendarMode::Exchange, Asked::Purchase { .. }) if is_liquid(state) => LIQUID_CUT_OFF,
-            (CalendarMode::Exchange, _) => CUT_OFF,
-        };
-        (0..=SEARCH_DAYS).map(|days| sent_at.date().plus_days(days)).find(|date| {
-            sent_at < date.at(cut_off)
-                && market.calendar.session(self.calendar, nse(), *date).is_some()
-                && market.calendar.is_settlement_day(self.calendar, nse(), *date)
-        })
-    }
 }
 
-/// Fund business days follow NSE's and the banks'.
-fn nse() -> Exchange {
-    Exchange::new("NSE").expect("an exchange")
-}
-
-fn is_liquid(state: &SchemeState) -> bool {
-    let category = state.scheme.as_ref().and_then(|scheme| scheme.category.as_deref()).unwrap_or_default();
-    let category = category.to_ascii_lowercase();
-    category.contains("liquid") || category.contains("overnight")
-}
-
-fn stamp_duty(amount: Money, date: Date) -> Option<Money> {
-    let from = |(year, month, day): (i32, u8, u8)| Date::from_ymd(year, month, day).expect("a date");
-    let due = STAMP_DUTY.iter().rev().find(|(since, ..)| from(*since) <= date);
-    due.map_or(Some(Money::ZERO), |(_, part, whole)| amount.share(*part, *whole, Rounding::HalfUp))
-}
-
-fn purchase(amount: Money, folio: Folio, nav_date: Date, nav: Nav) -> Option<Allotment> {
-    let duty = stamp_duty(amount, nav_date)?;
+fn purchase(amount: Money, duty: Money, folio: Folio, nav_date: Date, nav: Nav) -> Option<Allotment> {
     let exact = (amount - duty).units_at(nav, Rounding::Down)?;
     let units = Units::from_smallest(exact.smallest() / SMALLEST_PER_UNIT_STEP * SMALLEST_PER_UNIT_STEP);
     let stamp_duty = (!duty.is_zero()).then_some(duty);
@@ -218,17 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn stamp_duty_is_included_in_the_amount_and_begins_in_july_2020() {
-        let day = |text: &str| Date::parse(text).unwrap();
-        assert_eq!(stamp_duty(rupees("5000.00"), day("2020-06-30")), Some(Money::ZERO));
-        assert_eq!(stamp_duty(rupees("5000.00"), day("2020-07-01")), Some(rupees("0.25")));
-        assert_eq!(stamp_duty(rupees("10000000.00"), day("2026-01-01")), Some(rupees("499.98")));
-    }
-
-    #[test]
     fn units_are_rounded_down_to_three_decimals() {
         let (folio, nav) = (Folio::new("1").unwrap(), Nav::parse("41.2345").unwrap());
-        let allotment = purchase(rupees("5000.00"), folio, Date::parse("2026-11-24").unwrap(), nav).unwrap();
+        let day = Date::parse("2026-11-24").unwrap();
+        let allotment = purchase(rupees("5000.00"), rupees("0.25"), folio, day, nav).unwrap();
         // 4999.75 / 41.2345 = 121.25161...
         assert_eq!(allotment.units, Units::parse("121.251").unwrap());
         assert_eq!(allotment.stamp_duty, Some(rupees("0.25")));

@@ -138,7 +138,7 @@ impl Starting {
                 clock: Arc::clone(&config.clock),
                 partition,
                 venue: Venue::new(config.calendar, config.partial_fills_seed),
-                registrar: Registrar::new(config.calendar),
+                registrar: Registrar::new(config.calendar, Arc::clone(&config.policy)),
             };
             self.others.push(tokio::spawn(async move {
                 if let Err(error) = outside.run().await {

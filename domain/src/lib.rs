@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, draws a random number, awaits or knows JSON text.
 
 pub mod account;
+pub mod applicable_nav;
 pub mod book;
 pub mod calendar;
 pub mod calendar_file;

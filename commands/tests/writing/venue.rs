@@ -177,3 +177,73 @@ async fn the_registrar_waits_for_the_nav_of_the_day_whose_cut_off_came_after_the
     assert_eq!(e.amount, Money::parse("5099.75").unwrap());
     running.stop().await;
 }
+
+fn liquid() -> Scheme {
+    let category = Some("Open Ended Schemes(Debt Scheme - Liquid Fund)".into());
+    Scheme { name: "Liquid Fund - Direct - Growth".into(), category, ..scheme() }
+}
+
+fn buying(amount: &str, folio: Option<domain::ids::Folio>) -> fund::Purchase {
+    fund::Purchase { scheme: "119551".parse().unwrap(), amount: Money::parse(amount).unwrap(), folio }
+}
+
+/// The so-manieth applied allotment, once it is recorded.
+async fn allotted(log: &Memory, nth: usize) -> fund::Allotted {
+    let of = |entry: &Entry<'_>| {
+        entry.events.iter().find_map(|event| match &event.data {
+            EventData::FundUnitsAllotted(allotted) if allotted.applied => Some(allotted.clone()),
+            _ => None,
+        })
+    };
+    let seen = std::sync::atomic::AtomicUsize::new(0);
+    let fits =
+        |entry: &Entry<'_>| of(entry).is_some() && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 >= nth;
+    of(&await_entry(log, fits).await).unwrap()
+}
+
+#[tokio::test]
+async fn a_liquid_purchase_gets_the_nav_of_the_day_before_and_its_redemption_pays_the_next_day() {
+    let (log, clock) = (Memory::new(1), Driven::at("2026-11-25T13:29:59+05:30"));
+    let running = funded(&log, simulated(&clock, CalendarMode::Exchange)).await;
+    accepted(running.desk.submit_fact(fact("s", liquid())).await);
+    accepted(running.desk.submit_fact(fact("n0", nav("2026-11-24", "1000.0000"))).await);
+    accepted(running.desk.submit(client("A", "buy", buying("5000.00", None))).await);
+    let first = allotted(&log, 1).await;
+    assert_eq!((first.nav_date.to_string(), first.units), ("2026-11-24".into(), Units::parse("4.999").unwrap()));
+
+    clock.set("2026-11-25T14:59:59+05:30");
+    let (scheme, folio) = ("119551".parse().unwrap(), first.folio);
+    let redemption = fund::Redemption { scheme, folio, units: None, amount: None, all: Some(true) };
+    accepted(running.desk.submit(client("A", "sell", redemption)).await);
+    accepted(running.desk.submit_fact(fact("n1", nav("2026-11-25", "1001.0000"))).await);
+    let redeemed = |entry: &Entry<'_>| entry.events.iter().any(|e| matches!(e.data, EventData::FundUnitsRedeemed(_)));
+    let redeemed = await_entry(&log, redeemed).await;
+    let EventData::FundUnitsRedeemed(e) = &redeemed.events[0].data else { panic!("{:?}", redeemed.events) };
+    assert_eq!((e.nav_date.to_string(), e.pays_on.to_string()), ("2026-11-25".into(), "2026-11-26".into()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_nav_that_comes_days_late_allots_at_its_own_day_into_the_folio_named() {
+    let (log, clock) = (Memory::new(1), Driven::at("2026-11-25T10:00:00+05:30"));
+    let running = funded(&log, simulated(&clock, CalendarMode::Exchange)).await;
+    accepted(running.desk.submit_fact(fact("s", scheme())).await);
+    accepted(running.desk.submit(client("A", "first", buying("5000.00", None))).await);
+    accepted(running.desk.submit_fact(fact("n0", nav("2026-11-25", "40.0000"))).await);
+    let first = allotted(&log, 1).await;
+    clock.set("2026-11-26T10:00:00+05:30");
+    accepted(running.desk.submit(client("A", "again", buying("1000.00", Some(first.folio)))).await);
+    accepted(running.desk.submit(client("A", "other", buying("1000.00", None))).await);
+    // The NAVs of later days come first and are nobody's; the day's own comes on the 30th.
+    clock.set("2026-11-30T10:00:00+05:30");
+    accepted(running.desk.submit_fact(fact("n2", nav("2026-11-27", "60.0000"))).await);
+    accepted(running.desk.submit_fact(fact("n1", nav("2026-11-26", "50.0000"))).await);
+    let (second, third) = (allotted(&log, 2).await, allotted(&log, 3).await);
+    for late in [&second, &third] {
+        assert_eq!((late.nav_date.to_string(), late.nav.to_string()), ("2026-11-26".into(), "50.0000".into()));
+        assert_eq!(late.units, Units::parse("19.999").unwrap());
+    }
+    assert_eq!(second.folio, first.folio);
+    assert_ne!(third.folio, first.folio);
+    running.stop().await;
+}
