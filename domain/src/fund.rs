@@ -3,7 +3,7 @@
 use crate::{
     ids::{Folio, FundOrderId, SchemeCode},
     money::{Money, Nav, Units},
-    time::Date,
+    time::{Date, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +216,8 @@ pub struct FundOrder {
     pub asked: Asked,
     /// Where it stands.
     pub status: Status,
+    /// When it was asked for: no unit of it exists before.
+    pub asked_at: Timestamp,
 }
 
 /// A folio as deciding must remember it.

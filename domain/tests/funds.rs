@@ -5,10 +5,10 @@ use domain::{
     event::EventData,
     fund::{Mismatch, Status},
     history::{ImportTrade, Kind},
-    ids::TradeId,
+    ids::{Folio, TradeId},
     money::{Money, Units},
     rejection::Rejection,
-    testing::Given,
+    testing::{Given, Then},
 };
 use support::*;
 
@@ -23,6 +23,15 @@ fn mismatch_of(event: &EventData) -> Vec<Mismatch> {
         EventData::FundUnitsAllotted(allotted) => allotted.mismatch.clone(),
         EventData::FundUnitsRedeemed(redeemed) => redeemed.mismatch.clone(),
         other => panic!("{other:?}"),
+    }
+}
+
+fn figures(then: &Then) -> Vec<(String, String)> {
+    match &then.events()[0].data {
+        EventData::CommandRefused(refused) => {
+            refused.figures.iter().map(|(name, figure)| (name.to_string(), figure.to_string())).collect()
+        }
+        other => panic!("not refused: {other:?}"),
     }
 }
 
@@ -146,4 +155,44 @@ fn requests_to_an_account_that_is_not_open_are_refused() {
     funded().when(deposit("0.00")).then_refused(Rejection::AmountNotPositive);
     funded().when(withdraw("100000.01")).then_refused(Rejection::InsufficientCash);
     funded().when(purchase("1.00")).then_refused(Rejection::UnknownScheme);
+}
+
+#[test]
+fn each_folio_of_a_scheme_has_its_own_units() {
+    let other = Folio::new("AU-2").expect("folio");
+    let in_other = domain::history::ImportUnits { folio: other, ..imported_units(Kind::Purchase, "7.000", None) };
+    let two = with_units().and(in_other).and(redemption(Some("100.000"), None, None));
+    let of = |given: &Given, folio| given.book().folios[&(scheme(), folio)];
+    assert_eq!((of(&two, folio()).blocked, of(&two, other).blocked), (units("100.000"), Units::ZERO));
+    let more = domain::fund::Redemption { folio: other, ..redemption(Some("7.001"), None, None) };
+    two.clone().when(more).then_refused(Rejection::InsufficientUnits);
+    let all = domain::fund::Redemption { folio: other, ..redemption(None, None, Some(true)) };
+    assert_eq!(of(&two.and(all), other).blocked, units("7.000"));
+    let into = domain::fund::Purchase { folio: Some(other), ..purchase("50.00") };
+    with_units().when(into).then_refused(Rejection::UnknownFolio);
+}
+
+#[test]
+fn a_redemption_of_more_than_is_held_says_what_is_held_and_by_how_much_it_is_short() {
+    let asked = with_units().and(redemption(Some("60.000"), None, None));
+    let then = asked.when(redemption(Some("40.001"), None, None));
+    let figures = figures(&then);
+    let expected = [("blocked", "60.000"), ("held", "100.000"), ("needed", "40.001"), ("short", "0.001")];
+    assert_eq!(figures, expected.map(|(name, figure)| (name.to_owned(), figure.to_owned())));
+}
+
+#[test]
+fn no_unit_is_older_than_the_purchase_that_asked_for_it() {
+    // The NAV of 2026-11-20, as for a liquid scheme, for a purchase asked for later.
+    let sent = with_scheme().at("2026-11-23T10:00:00+05:30").and(purchase("5000.00")).and_all_due();
+    let later = sent.at("2026-11-24T09:00:00+05:30").when(allotment(3, "40.0000", "124.993", Some("0.25"), None));
+    assert!(later.events().iter().all(|event| event.effective_at == time("2026-11-23T10:00:00+05:30")));
+}
+
+#[test]
+fn a_nav_that_comes_days_late_allots_at_that_days_nav_and_is_effective_then() {
+    let sent = with_scheme().at("2026-11-20T10:00:00+05:30").and(purchase("5000.00")).and_all_due();
+    let later = sent.at("2026-11-26T09:00:00+05:30").when(allotment(3, "40.0000", "124.993", Some("0.25"), None));
+    assert!(later.events().iter().all(|event| event.effective_at == date("2026-11-21").start()));
+    assert_eq!(later.then_accepted().book().folios[&(scheme(), folio())].units, units("124.993"));
 }

@@ -135,13 +135,13 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::FundPurchaseRequested(requested) => {
             book.cash.blocked += requested.amount;
             let asked = Asked::Purchase { amount: requested.amount, folio: requested.folio };
-            add_fund_order(book, requested.fund_order_id.seq, requested.scheme, asked);
+            add_fund_order(book, requested.fund_order_id.seq, requested.scheme, asked, event.effective_at);
         }
         EventData::FundRedemptionRequested(requested) => {
             block_units(book, requested.scheme, requested.folio, requested.blocked);
             let asked =
                 Asked::Redemption { folio: requested.folio, redeem: requested.redeem, blocked: requested.blocked };
-            add_fund_order(book, requested.fund_order_id.seq, requested.scheme, asked);
+            add_fund_order(book, requested.fund_order_id.seq, requested.scheme, asked, event.effective_at);
         }
         EventData::FundOrderSent(sent) => {
             book.to_send.remove(&sent.fund_order_id.seq);
@@ -331,8 +331,8 @@ fn net(book: &mut Book, netted: &DayNetted) {
     }
 }
 
-fn add_fund_order(book: &mut Book, seq: u64, scheme: SchemeCode, asked: Asked) {
-    book.fund_orders.insert(seq, FundOrder { scheme, asked, status: FundStatus::Requested });
+fn add_fund_order(book: &mut Book, seq: u64, scheme: SchemeCode, asked: Asked, asked_at: Timestamp) {
+    book.fund_orders.insert(seq, FundOrder { scheme, asked, status: FundStatus::Requested, asked_at });
     book.to_send.insert(seq);
 }
 

@@ -46,7 +46,8 @@ pub(super) fn redemption(book: &Book, asked: &Redemption, context: &Context<'_>)
     let holding = held(book, asked.scheme, asked.folio)?;
     let free = holding.units - holding.blocked;
     let short = |needed: Units| {
-        Rejection::InsufficientUnits.with("needed", needed).with("held", holding.units).with("blocked", holding.blocked)
+        let figures = Rejection::InsufficientUnits.with("needed", needed).with("held", holding.units);
+        figures.with("blocked", holding.blocked).with("short", needed - free)
     };
     let blocked = match redeem {
         Redeem::Units(units) if units > free => return Err(short(units)),
@@ -99,8 +100,10 @@ pub(super) fn report(book: &Book, report: &ReportAllotment, context: &Context<'_
                 }
                 _ => allotted(book, waiting, id, allotment, context),
             };
-            // Units exist from the day of the NAV; its publication ends that day.
-            let effective_at = allotment.nav_date.at(TimeOfDay::END_OF_DAY).min(context.now);
+            // Units exist from the day of the NAV, whose publication ends it; a liquid scheme's NAV is of a day before
+            // the purchase, and no unit is older than what asked for it.
+            let of_nav = allotment.nav_date.at(TimeOfDay::END_OF_DAY);
+            let effective_at = waiting.map_or(of_nav, |order| of_nav.max(order.asked_at)).min(context.now);
             Ok(data.into_iter().map(|data| Event { effective_at, data }).collect())
         }
     }

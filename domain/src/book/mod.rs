@@ -197,7 +197,8 @@ fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Ev
             positive(*amount)?;
             let withdrawable = book.cash.withdrawable();
             if *amount > withdrawable {
-                return Err(Rejection::InsufficientCash.with("needed", amount).with("withdrawable", withdrawable));
+                let figures = Rejection::InsufficientCash.with("needed", amount).with("withdrawable", withdrawable);
+                return Err(figures.with("short", *amount - withdrawable));
             }
             Ok(vec![now(context, EventData::CashWithdrawn(cash::Withdrawn { amount: *amount }))])
         }
@@ -230,10 +231,12 @@ fn now(context: &Context<'_>, data: EventData) -> Event {
     Event { effective_at: context.now, data }
 }
 
+/// Whether available cash covers what a request adds to the blocks; one that adds nothing needs none, however negative cash is.
 fn cover(book: &Book, needed: Money) -> Result<(), Refusal> {
     let available = book.cash.available();
-    if needed > available {
-        return Err(Rejection::InsufficientCash.with("needed", needed).with("available", available));
+    if needed > available && needed.is_positive() {
+        let figures = Rejection::InsufficientCash.with("needed", needed).with("available", available);
+        return Err(figures.with("short", needed - available));
     }
     Ok(())
 }
