@@ -6,6 +6,7 @@ use crate::{
     queue::{Reply, Waiter},
 };
 use event_log::{Headers, Record};
+use std::sync::Arc;
 
 /// One append's worth of entries.
 #[derive(Default)]
@@ -56,7 +57,7 @@ impl Landing {
             writer,
             after: self.after,
             source: self.source,
-            kinds: Box::default(),
+            kinds: Arc::default(),
             traceparent: None,
         }
     }

@@ -1,5 +1,6 @@
 //! What a partition's writer writes about: accounts or the market. The writer itself knows neither.
 
+use std::sync::Arc;
 use crate::{known::Key, outcome::Outcome, queue::Prepared};
 use bytes::Bytes;
 use domain::{rejection::Refusal, time::Timestamp};
@@ -85,7 +86,7 @@ pub(crate) struct Place {
 pub(crate) struct Written {
     pub key: Box<str>,
     pub ce_id: Box<str>,
-    pub kinds: Box<str>,
+    pub kinds: Arc<str>,
     pub value: Bytes,
     pub seq: u64,
     pub outcome: Outcome,
@@ -96,7 +97,7 @@ pub(crate) struct Written {
 pub(crate) struct Broken;
 
 /// The kinds header; event types once each, if there are more events than a header holds.
-pub(crate) fn bounded_kinds(kinds: String) -> Box<str> {
+pub(crate) fn bounded_kinds(kinds: String) -> Arc<str> {
     if kinds.len() <= TEXT_BYTES_MAX {
         return kinds.into();
     }

@@ -37,11 +37,12 @@ impl Date {
         if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
             return Err(RULE);
         }
-        let number = |range: std::ops::Range<usize>| {
-            bytes[range].iter().try_fold(0i32, |n, b| b.is_ascii_digit().then(|| n * 10 + i32::from(b - b'0')))
-        };
-        let (year, month, day) = (number(0..4).ok_or(RULE)?, number(5..7).ok_or(RULE)?, number(8..10).ok_or(RULE)?);
-        Self::from_ymd(year, month as u8, day as u8).ok_or(RULE)
+        Self::parse_own(bytes).ok_or(RULE)
+    }
+    /// Ten bytes with their dashes in place.
+    fn parse_own(bytes: &[u8]) -> Option<Self> {
+        let year = i32::from(pair(bytes, 0)?) * 100 + i32::from(pair(bytes, 2)?);
+        Self::from_ymd(year, pair(bytes, 5)?, pair(bytes, 8)?)
     }
     /// Year, month (1 to 12), day.
     pub fn ymd(self) -> (i32, u8, u8) {
@@ -85,6 +86,13 @@ impl Date {
         out[7] = b'-';
         two(&mut out[8..10], day);
     }
+}
+
+/// The number that two digits at this place make; every stored entry holds dozens.
+#[inline(always)]
+fn pair(bytes: &[u8], at: usize) -> Option<u8> {
+    let (tens, ones) = (bytes.get(at)?.wrapping_sub(b'0'), bytes.get(at + 1)?.wrapping_sub(b'0'));
+    if tens < 10 && ones < 10 { Some(tens * 10 + ones) } else { None }
 }
 
 fn two(out: &mut [u8], value: u8) {
@@ -172,11 +180,13 @@ impl Timestamp {
         {
             return None;
         }
-        let date = Date::parse(std::str::from_utf8(&bytes[..10]).ok()?).ok()?;
-        let number = |range: std::ops::Range<usize>| {
-            bytes[range].iter().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
-        };
-        let (hour, minute, second, micro) = (number(11..13)?, number(14..16)?, number(17..19)?, number(20..26)?);
+        if bytes[4] != b'-' || bytes[7] != b'-' {
+            return None;
+        }
+        let date = Date::parse_own(bytes)?;
+        let number = |at| pair(bytes, at).map(i64::from);
+        let (hour, minute, second) = (number(11)?, number(14)?, number(17)?);
+        let micro = number(20)? * 10_000 + number(22)? * 100 + number(24)?;
         if hour > 23 || minute > 59 || second > 59 {
             return None;
         }

@@ -4,7 +4,7 @@
 //! adapter stores as compactly as it likes; [`Headers::to_pairs`] and [`Headers::from_pairs`] give
 //! the textual form in which they travel.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::offset};
@@ -77,7 +77,7 @@ pub struct Headers {
     /// The offset of the command that it answers (`bahi-source`); -1 in claims.
     pub source: i64,
     /// The event types in it, joined by commas (`bahi-kinds`); empty in claims.
-    pub kinds: Box<str>,
+    pub kinds: Arc<str>,
     /// The W3C trace that caused it (`traceparent`).
     pub traceparent: Option<Box<str>>,
 }
@@ -95,7 +95,7 @@ impl Headers {
     /// The headers of a claim of `term` by `writer`.
     pub fn claim(term: u64, writer: u128, ce_id: Box<str>, ce_time: i64) -> Headers {
         let ce_type = RecordKind::Claim;
-        let kinds = Box::default();
+        let kinds = Arc::default();
         Headers { ce_type, ce_id, ce_time, term, writer, after: -1, source: -1, kinds, traceparent: None }
     }
 

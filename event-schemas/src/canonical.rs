@@ -13,7 +13,7 @@ use crate::{
 use domain::{calendar::CalendarMode, command::Submitter, time::Timestamp};
 use serde::{
     Deserialize,
-    de::{self, DeserializeSeed, Visitor},
+    de::{self, DeserializeSeed, IntoDeserializer, Visitor},
 };
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
@@ -59,8 +59,7 @@ pub(crate) struct Parts<'de, E> {
 
 /// Reads a whole entry whose key stands behind `opening`.
 pub(crate) fn entry<'de, E: Stored>(bytes: &'de [u8], opening: &str) -> Read<Parts<'de, E>> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Other)?;
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader::new(bytes)?;
     reader.literal(opening)?;
     let key = reader.string()?;
     reader.literal(",\"seq\":")?;
@@ -84,13 +83,46 @@ pub(crate) fn entry<'de, E: Stored>(bytes: &'de [u8], opening: &str) -> Read<Par
     reader.literal(",\"events\":[")?;
     let events = reader.events()?;
     reader.literal("}")?;
-    if reader.at != text.len() {
-        return Err(Other);
-    }
+    reader.end()?;
     Ok(Parts { key, head: Head { seq, source, recorded_at, outcome, first }, command, context, events })
 }
 
+/// What folding needs of an entry: its key, `seq`, time and events; what was asked, under what and by whom is passed over.
+pub(crate) fn happened<'de, E: Stored>(bytes: &'de [u8], opening: &str) -> Read<(&'de str, u64, Timestamp, Vec<E>)> {
+    // Bare quotes stand in no JSON text, and no command has such a field: the first is the entry's own.
+    const CONTEXT: &str = ",\"context\":{\"market\":[";
+    const OUTCOME: &str = "},\"outcome\":\"";
+    const EVENTS: &str = ",\"events\":[";
+    let mut reader = Reader::new(bytes)?;
+    reader.literal(opening)?;
+    let key = reader.string()?;
+    reader.literal(",\"seq\":")?;
+    let seq = reader.unsigned()?;
+    reader.literal(",\"source\":")?;
+    reader.signed()?;
+    reader.literal(",\"recorded_at\":")?;
+    let recorded_at = reader.instant()?;
+    [CONTEXT, OUTCOME, EVENTS].into_iter().try_for_each(|mark| reader.skip_past(mark))?;
+    let events = reader.events()?;
+    reader.literal("}")?;
+    reader.end()?;
+    Ok((key, seq, recorded_at, events))
+}
+
 impl<'de> Reader<'de> {
+    /// The whole text is checked once to be UTF-8.
+    fn new(bytes: &'de [u8]) -> Read<Self> {
+        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| Other)?;
+        Ok(Self { text, at: 0 })
+    }
+    fn end(&self) -> Read<()> {
+        if self.at == self.text.len() { Ok(()) } else { Err(Other) }
+    }
+    fn skip_past(&mut self, mark: &str) -> Read<()> {
+        let found = memchr::memmem::find(&self.text.as_bytes()[self.at..], mark.as_bytes()).ok_or(Other)?;
+        self.at += found + mark.len();
+        Ok(())
+    }
     fn command(&mut self) -> Read<CommandEnvelope<'de>> {
         self.literal("{\"id\":")?;
         let id = Cow::Borrowed(self.string()?);
@@ -163,13 +195,13 @@ impl<'de> Reader<'de> {
             let name = self.string()?;
             self.literal(",\"v\":")?;
             let version: u32 = self.unsigned()?;
-            if !E::Data::NAMES.contains(&(name, version)) {
-                return Err(Other); // an older version, or an error to name
-            }
             self.literal(",\"effective_at\":")?;
             let effective_at = self.instant()?;
             self.literal(",\"data\":")?;
             let data = E::Data::read(name, &mut *self).ok_or(Other)??;
+            if data.version() != version {
+                return Err(Other); // an older version, or an error to name
+            }
             events.push(E::new(effective_at, data));
             self.literal("}")?;
             match self.byte()? {
@@ -180,14 +212,27 @@ impl<'de> Reader<'de> {
         }
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
+    #[inline]
     fn byte(&mut self) -> Read<u8> {
         let byte = self.peek().ok_or(Other)?;
         self.at += 1;
         Ok(byte)
     }
+    /// The rest of a field's name, its quote and its colon.
+    #[inline]
+    fn field(&mut self, name: &str) -> bool {
+        let rest = &self.text.as_bytes()[self.at..];
+        let found = rest.starts_with(name.as_bytes()) && rest[name.len()..].starts_with(b"\":");
+        if found {
+            self.at += name.len() + 2;
+        }
+        found
+    }
+    #[inline(always)]
     fn take(&mut self, literal: &str) -> bool {
         let found = self.text.as_bytes()[self.at..].starts_with(literal.as_bytes());
         if found {
@@ -195,6 +240,7 @@ impl<'de> Reader<'de> {
         }
         found
     }
+    #[inline(always)]
     fn literal(&mut self, literal: &str) -> Read<()> {
         if self.take(literal) { Ok(()) } else { Err(Other) }
     }
@@ -328,10 +374,13 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Read<V::Value> {
-        self.deserialize_map(visitor)
+        self.literal("{")?;
+        let value = visitor.visit_map(Fields { reader: self, names, next: 0, begun: false })?;
+        self.literal("}")?;
+        Ok(value)
     }
     fn deserialize_enum<V: Visitor<'de>>(
         self,
@@ -389,6 +438,41 @@ impl<'de> de::MapAccess<'de> for Items<'_, 'de> {
     }
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Read<V::Value> {
         self.reader.literal(":")?;
+        seed.deserialize(&mut *self.reader)
+    }
+}
+
+/// The fields of a struct in the order of their declaration, in which they are written: each is looked for by
+/// its name and given to serde by its number, so that no name is read and compared with all others.
+struct Fields<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    names: &'static [&'static str],
+    next: usize,
+    begun: bool,
+}
+
+impl<'de> de::MapAccess<'de> for Fields<'_, 'de> {
+    type Error = Other;
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Read<Option<K::Value>> {
+        if self.reader.peek() == Some(b'}') {
+            return Ok(None);
+        }
+        if self.begun {
+            self.reader.literal(",")?;
+        }
+        self.begun = true;
+        self.reader.literal("\"")?;
+        // Those passed over are absent, as a field that has nothing to say is not written.
+        while let Some(name) = self.names.get(self.next) {
+            self.next += 1;
+            if self.reader.field(name) {
+                let number = (self.next - 1) as u64;
+                return seed.deserialize(number.into_deserializer()).map(Some);
+            }
+        }
+        Err(Other)
+    }
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Read<V::Value> {
         seed.deserialize(&mut *self.reader)
     }
 }

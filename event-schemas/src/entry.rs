@@ -140,11 +140,51 @@ struct Wire<'a> {
 /// # Errors
 /// Names the field, type or version that this release does not read, and where.
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry<'_>, DecodeError> {
-    match canonical::entry::<Event>(bytes, "{\"v\":1,\"account\":").ok().and_then(from_parts) {
+    match canonical::entry::<Event>(bytes, OPENING).ok().and_then(from_parts) {
         Some(entry) => Ok(entry),
         None => decode_any_form(bytes),
     }
 }
+
+/// What folding needs of an entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happened {
+    /// Whose.
+    pub account: AccountId,
+    /// Counts the account's entries from 1 without a gap.
+    pub seq: u64,
+    /// The time `decide` was given; never decreases within a partition.
+    pub recorded_at: Timestamp,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+impl From<Entry<'_>> for Happened {
+    fn from(entry: Entry<'_>) -> Self {
+        let Entry { account, seq, recorded_at, events, .. } = entry;
+        Self { account, seq, recorded_at, events }
+    }
+}
+
+/// Reads of an account's entry what folding needs, in about two thirds of the time of [`decode_entry`]: the command
+/// and its context are passed over where the entry has its canonical form, and not checked.
+///
+/// # Errors
+/// As [`decode_entry`], but for what was passed over.
+pub fn decode_happened(bytes: &[u8]) -> Result<Happened, DecodeError> {
+    let read = canonical::happened::<Event>(bytes, OPENING).ok();
+    let read = read.and_then(|(key, seq, recorded_at, events)| {
+        let account = AccountId::new(key).ok()?;
+        Some(Happened { account, seq, recorded_at, events })
+    });
+    match read {
+        Some(happened) => Ok(happened),
+        None => decode_any_form(bytes).map(Happened::from),
+    }
+}
+
+/// How the canonical form begins, up to the account.
+const OPENING: &str = "{\"v\":1,\"account\":";
 
 fn from_parts(parts: canonical::Parts<'_, Event>) -> Option<Entry<'_>> {
     let canonical::Parts { key, head, command, context, events } = parts;
@@ -225,7 +265,7 @@ mod tests {
     ];
 
     fn fast(bytes: &[u8]) -> Option<Entry<'_>> {
-        canonical::entry::<Event>(bytes, "{\"v\":1,\"account\":").ok().and_then(from_parts)
+        canonical::entry::<Event>(bytes, OPENING).ok().and_then(from_parts)
     }
 
     #[test]
@@ -233,6 +273,35 @@ mod tests {
         for text in GOLDEN {
             let bytes = text.trim_end().as_bytes();
             assert_eq!(fast(bytes).expect("the canonical form"), decode_any_form(bytes).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_folding_needs_is_read_as_in_the_whole_entry() {
+        for text in GOLDEN {
+            let bytes = text.trim_end().as_bytes();
+            assert!(canonical::happened::<Event>(bytes, OPENING).is_ok(), "the canonical form is read without the rest");
+            let spaced = text.replace("\",\"", "\", \"");
+            for bytes in [bytes, spaced.as_bytes()] {
+                assert_eq!(decode_happened(bytes).unwrap(), decode_entry(bytes).unwrap().into());
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_folding_reads_of_a_whole_entry_is_read_the_same() {
+        for text in GOLDEN {
+            let original = text.trim_end().as_bytes();
+            for at in 0..original.len() {
+                for byte in [b'"', b'\\', b'{', b'}', b'[', b']', b',', b':', b'0', b'9', b'a', 0x00, 0xc3] {
+                    let mut changed = original.to_vec();
+                    changed[at] = byte;
+                    // What was passed over may be broken; what was read must not differ.
+                    if let (Ok(happened), Ok(entry)) = (decode_happened(&changed), decode_entry(&changed)) {
+                        assert_eq!(happened, entry.into());
+                    }
+                }
+            }
         }
     }
 

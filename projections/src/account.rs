@@ -11,7 +11,7 @@ use crate::{
     view::{View, ViewSet},
 };
 use domain::ids::AccountId;
-use event_schemas::entry::Entry;
+use event_schemas::entry::Happened;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The rows of one account in every account view.
@@ -33,7 +33,7 @@ pub struct Account {
 
 impl Account {
     /// Folds an entry into each view that has not stopped; names those that panicked, which must stop.
-    pub(crate) fn fold(&mut self, entry: &Entry<'_>, stopped: ViewSet) -> Vec<(View, Box<str>)> {
+    pub(crate) fn fold(&mut self, entry: &Happened, stopped: ViewSet) -> Vec<(View, Box<str>)> {
         let mut panicked = Vec::new();
         let mut fold = |view: View, fold: &mut dyn FnMut()| {
             if !stopped.contains(view)

@@ -9,7 +9,7 @@ use domain::{
     order::{Filled, OrderType, Product, Refused, Requested, Side, Status, Validity, Waiting},
     time::{Date, Timestamp},
 };
-use event_schemas::entry::Entry;
+use event_schemas::entry::Happened;
 
 /// An order as it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,7 +177,7 @@ impl Orders {
     }
 
     /// Folds one event of an entry.
-    pub fn fold(&mut self, entry: &Entry<'_>, event: &Event) {
+    pub fn fold(&mut self, entry: &Happened, event: &Event) {
         let change = Change { seq: entry.seq, at: event.effective_at };
         match &event.data {
             EventData::OrderRequested(requested) => self.request(requested, &change),

@@ -18,7 +18,7 @@ use domain::{
     time::Timestamp,
 };
 use event_log::{EventLog, RecordKind, Stored, Topic};
-use event_schemas::entry::{decode_entry, decode_market_entry};
+use event_schemas::entry::{decode_entry, decode_happened, decode_market_entry};
 use std::sync::Arc;
 
 /// Entries read and folded at once; other tasks get their turn in between.
@@ -148,7 +148,7 @@ async fn fold(log: &dyn EventLog, partition: u32, offsets: &[u64]) -> Result<Acc
 fn fold_one(rows: &mut Account, partition: u32, stored: &Stored) -> Result<(), Error> {
     let bytes = &stored.record.value;
     let place = |reason: Box<str>| undecodable(Topic::Ledger, partition, stored.offset, reason);
-    let entry = decode_entry(bytes).map_err(|error| place(error.to_string().into()))?;
+    let entry = decode_happened(bytes).map_err(|error| place(error.to_string().into()))?;
     rows.journal.fold(stored.offset, &Journal::digest(bytes));
     match rows.fold(&entry, ViewSet::default()).into_iter().next() {
         None => Ok(()),

@@ -14,7 +14,7 @@ use event_log::{
     EventLog, Stored, Topic,
     rule::{Reader, Verdict},
 };
-use event_schemas::entry::decode_entry;
+use event_schemas::entry::{Happened, decode_entry, decode_happened};
 use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, thread};
 use tokio::sync::mpsc;
 
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 const WAITING_BATCHES_MAX: usize = 4;
 
 /// Records asked for at once; the port answers about 8 MB at most.
-const READ_RECORDS_MAX: usize = 16_384;
+const READ_RECORDS_MAX: usize = 2_048;
 
 /// How far to fold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -280,10 +280,14 @@ fn fold(views: &Views, mut waiting: mpsc::Receiver<Lot>, check: bool) -> Option<
         for stored in &records {
             match topic {
                 Topic::Ledger => {
-                    let entry = decode_entry(&stored.record.value);
-                    if let Some(checks) = &mut checks {
-                        checks.entry(partition, stored, entry.as_ref());
-                    }
+                    let entry = match &mut checks {
+                        None => decode_happened(&stored.record.value),
+                        Some(checks) => {
+                            let entry = decode_entry(&stored.record.value);
+                            checks.entry(partition, stored, entry.as_ref());
+                            entry.map(Happened::from)
+                        }
+                    };
                     views.fold_decoded(partition, stored, entry, stopped);
                 }
                 Topic::Market => {

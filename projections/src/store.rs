@@ -17,7 +17,7 @@ use domain::{ids::AccountId, market::MarketEventData};
 use event_log::{Stored, Topic, partition_of};
 use event_schemas::{
     DecodeError,
-    entry::{Entry, decode_entry, decode_market_entry},
+    entry::{Happened, decode_happened, decode_market_entry},
 };
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{
@@ -166,7 +166,7 @@ impl Views {
 
     /// Folds a live entry of an account into every view of `partition` that has not stopped.
     pub(crate) fn fold_entry(&self, partition: u32, stored: &Stored, stopped: &mut ViewSet) {
-        self.fold_decoded(partition, stored, decode_entry(&stored.record.value), stopped);
+        self.fold_decoded(partition, stored, decode_happened(&stored.record.value), stopped);
     }
 
     /// The same for one that was decoded, or could not be.
@@ -174,7 +174,7 @@ impl Views {
         &self,
         partition: u32,
         stored: &Stored,
-        entry: Result<Entry<'_>, DecodeError>,
+        entry: Result<Happened, DecodeError>,
         stopped: &mut ViewSet,
     ) {
         let digest = Journal::digest(&stored.record.value);

@@ -9,7 +9,7 @@ use domain::{
     order::{Filled, Side, Unmatched},
     time::{Date, Timestamp},
 };
-use event_schemas::entry::Entry;
+use event_schemas::entry::Happened;
 
 /// Where a trade comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +64,7 @@ impl Trades {
     }
 
     /// Folds one event of an entry.
-    pub fn fold(&mut self, entry: &Entry<'_>, event: &Event) {
+    pub fn fold(&mut self, entry: &Happened, event: &Event) {
         let (seq, executed_at) = (entry.seq, event.effective_at);
         match &event.data {
             EventData::OrderFilled(filled) => self.trades.push(of_order(seq, executed_at, filled)),

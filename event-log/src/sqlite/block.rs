@@ -96,7 +96,7 @@ pub(super) struct Block {
     next: u64,
     first_time: i64,
     writers: Vec<(u64, u128)>,
-    kinds: Vec<Box<str>>,
+    kinds: Vec<Arc<str>>,
 }
 
 /// One record of a block, not yet read.
@@ -189,7 +189,7 @@ impl Block {
             writer,
             after,
             source,
-            kinds: kinds.clone(),
+            kinds: Arc::clone(kinds),
             traceparent,
         };
         let key = key.map(Box::from);

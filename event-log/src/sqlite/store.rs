@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     Failure,
     block::{Block, Damaged, Raw},
     keys::{self, Newest, SEGMENT_ROWS, row_of, segment_of},
+    writer::BLOCK_RECORDS_MAX,
 };
 use crate::{READ_BYTES_MAX, READ_RECORDS_MAX, Stored, Topic};
 
@@ -25,6 +26,8 @@ pub(super) const PARTITIONS_MAX: u32 = 1 << (TOPIC_SHIFT - PARTITION_SHIFT);
 const ROW_BITS: u32 = SEGMENT_ROWS.trailing_zeros();
 /// The most rows one statement inserts; there is a prepared statement for each number up to it.
 pub(super) const INSERT_ROWS_MAX: usize = 64;
+/// The most blocks one statement reads: some 4 MB.
+const SCAN_ROWS_MAX: usize = 64;
 /// How many offsets one statement looks up: each may bring a whole block.
 const LOOK_UPS_MAX: usize = 64;
 
@@ -75,6 +78,19 @@ pub(super) async fn number(connection: &mut SqliteConnection, sql: &'static str)
     Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
 }
 
+/// A row whose second column is read where it lies: a block is too large to be copied once more.
+struct Blob(SqliteRow);
+
+impl AsRef<[u8]> for Blob {
+    fn as_ref(&self) -> &[u8] {
+        self.0.get(1)
+    }
+}
+
+fn blob(row: SqliteRow) -> Bytes {
+    Bytes::from_owner(Blob(row))
+}
+
 /// The offset past the last record of a partition.
 pub(super) async fn end(connection: &mut SqliteConnection, lane: Lane) -> Result<u64, Failure> {
     let last = sqlx::query(
@@ -83,7 +99,8 @@ pub(super) async fn end(connection: &mut SqliteConnection, lane: Lane) -> Result
     );
     let last = last.bind(lane.base).bind(lane.last_position());
     let Some(row) = last.fetch_optional(connection).await? else { return Ok(0) };
-    Ok(Block::open(lane.offset(row.get(0)), Bytes::from(row.get::<Vec<u8>, _>(1)))?.end())
+    let first = lane.offset(row.get(0));
+    Ok(Block::open(first, blob(row))?.end())
 }
 
 /// Whether reading goes on after a record.
@@ -93,42 +110,53 @@ enum Onward {
 }
 
 /// Gives each record from `from` on to `take`, and checks that none is missing.
+///
+/// A statement asks for no more blocks than `wanted` records usually fill: the connection's thread reads ahead of
+/// whoever takes its rows, and a block read for nobody costs as much as any other.
 async fn scan(
     connection: &mut SqliteConnection,
     lane: Lane,
     from: u64,
+    wanted: usize,
     mut take: impl FnMut(&Block, &Raw) -> Result<Onward, Damaged>,
 ) -> Result<(), Failure> {
-    // The block that holds `from` may begin before it.
-    let blocks = sqlx::query(
-        "select position, records from blocks
-         where position >= coalesce(
-             (select max(position) from blocks where position between ?1 and ?2), ?1)
-         and position <= ?3 order by position",
-    );
-    let blocks = blocks.bind(lane.base).bind(lane.position(from)).bind(lane.last_position());
-    let mut rows = blocks.fetch(connection);
-    let mut expected = None;
-    while let Some(row) = rows.try_next().await? {
-        let first = lane.offset(row.get(0));
-        let starts_right = expected.map_or(first <= from, |expected| first == expected);
-        if !starts_right {
-            return Err(Damaged("records are missing between two others").into());
-        }
-        let mut block = Block::open(first, Bytes::from(row.get::<Vec<u8>, _>(1)))?;
-        expected = Some(block.end());
-        if block.end() <= from {
-            continue;
-        }
-        while let Some(raw) = block.next()? {
-            if raw.offset >= from
-                && let Onward::No = take(&block, &raw)?
-            {
-                return Ok(());
+    let (mut next, rows_max) = (from, (wanted / BLOCK_RECORDS_MAX + 2).min(SCAN_ROWS_MAX));
+    loop {
+        let before = next;
+        // The block that holds the next record may begin before it.
+        let blocks = sqlx::query(
+            "select position, records from blocks
+             where position >= coalesce(
+                 (select max(position) from blocks where position between ?1 and ?2), ?1)
+             and position <= ?3 order by position limit ?4",
+        );
+        let blocks = blocks.bind(lane.base).bind(lane.position(next)).bind(lane.last_position());
+        let mut rows = blocks.bind(i64::try_from(rows_max).unwrap_or(i64::MAX)).fetch(&mut *connection);
+        let mut blocks = 0;
+        while let Some(row) = rows.try_next().await? {
+            blocks += 1;
+            let first = lane.offset(row.get(0));
+            let mut block = Block::open(first, blob(row))?;
+            if block.end() <= next {
+                continue;
             }
+            if first > next {
+                return Err(Damaged("records are missing between two others").into());
+            }
+            let end = block.end();
+            while let Some(raw) = block.next()? {
+                if raw.offset >= next
+                    && let Onward::No = take(&block, &raw)?
+                {
+                    return Ok(());
+                }
+            }
+            next = end;
+        }
+        if blocks < rows_max || next == before {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Up to `max` records from `from` on, within the port's limits.
@@ -144,7 +172,7 @@ pub(super) async fn read(
         return Ok(records);
     }
     let mut bytes = 0;
-    scan(connection, lane, from, |block, raw| {
+    scan(connection, lane, from, max, |block, raw| {
         let stored = block.record(raw)?;
         bytes += stored.record.value.len();
         records.push(Arc::new(stored));
@@ -176,7 +204,7 @@ pub(super) async fn read_at(
         let mut left = some.iter().copied().peekable();
         for row in blocks.fetch_all(&mut *connection).await? {
             let first = lane.offset(row.get(0));
-            let mut block = Block::open(first, Bytes::from(row.get::<Vec<u8>, _>(1)))?;
+            let mut block = Block::open(first, blob(row))?;
             while let Some(raw) = block.next()? {
                 let Some(_) = left.next_if(|offset| *offset == raw.offset) else { continue };
                 let mut stored = block.record(&raw)?;
@@ -199,7 +227,7 @@ pub(super) async fn add_keys(
     lane: Lane,
     newest: &mut Newest,
 ) -> Result<(), Failure> {
-    scan(connection, lane, newest.next(), |block, raw| {
+    scan(connection, lane, newest.next(), READ_RECORDS_MAX, |block, raw| {
         newest.add(block.key(raw)?);
         Ok(Onward::Yes)
     })

@@ -25,7 +25,7 @@ const GROUP_RECORDS_MAX: usize = 4096;
 /// About the most bytes of values of one commit.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 /// The most records of one block; reading one record reads its whole block.
-const BLOCK_RECORDS_MAX: usize = 64;
+pub(super) const BLOCK_RECORDS_MAX: usize = 64;
 /// About the most bytes of one block; a single larger record is a block of its own.
 const BLOCK_BYTES_MAX: usize = 64 << 10;
 
