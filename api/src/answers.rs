@@ -182,11 +182,26 @@ answers! {
     }
     /// What comes or goes on a settlement date.
     Due { is("date", DATE, "When"), is("amount", MONEY, "How much"), }
+    /// What comes in on a settlement date.
+    Receivable {
+        is("date", DATE, "When"), is("amount", MONEY, "How much"), is("usable", MONEY, "The part that new orders may use now"),
+    }
+    /// What holds blocked cash.
+    BlockedFor { is("orders", MONEY, "Pending orders"), is("funds", MONEY, "Fund purchases that are not sent"), }
+    /// A part of an account's cash that is below zero, and what that refuses.
+    Shortfall {
+        is("part", Kind::Name(&["settled", "available", "withdrawable"], &[]), "Which part"),
+        is("short", MONEY, "By how much it is below zero"),
+        is("refused", Kind::Free, "What is refused until it is made up: `purchases`, `fund_purchases`, `withdrawals`"),
+    }
     /// An account's rupees.
     Cash {
-        ACCOUNT, is("settled", MONEY, "Ours now"), is("receivable", Kind::Rows(Due::SHAPE), "Comes"),
-        is("payable", Kind::Rows(Due::SHAPE), "Goes"), is("blocked", MONEY, "Held for orders"),
-        is("available", MONEY, "What new orders may use"), is("withdrawable", MONEY, "What may leave"),
+        ACCOUNT, is("settled", MONEY, "Ours now"), is("receivable", Kind::Rows(Receivable::SHAPE), "Comes"),
+        is("payable", Kind::Rows(Due::SHAPE), "Goes"), is("blocked", MONEY, "Held for orders and fund purchases"),
+        is("blocked_for", Kind::Part(BlockedFor::SHAPE), "What of it is held for which"),
+        is("available", MONEY, "What new orders may use: withdrawable and the usable part of what comes"),
+        is("withdrawable", MONEY, "What may leave: settled less everything payable less blocked"),
+        is("shortfalls", Kind::Rows(Shortfall::SHAPE), "What is below zero; empty when nothing is"),
     }
     /// An entry as it is stored, byte for byte.
     Event { is("offset", PLACE, "Where, in the account's partition"), is("entry", Kind::Free, "The entry"), }

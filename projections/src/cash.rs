@@ -17,6 +17,8 @@ pub struct CashRow {
     pub cash: Cash,
     /// What each pending order or fund purchase blocks, by the `seq` that requested it.
     blocks: BTreeMap<u64, Money>,
+    /// The part of what is blocked that fund purchases block.
+    pub for_funds: Money,
 }
 
 impl CashRow {
@@ -48,15 +50,22 @@ impl CashRow {
                 };
                 self.reblock(rejected.order_id.seq, blocked);
             }
-            EventData::OrderCancelled(cancelled) if cancelled.applied => self.release(cancelled.order_id.seq),
-            EventData::OrderExpired(expired) if expired.applied => self.release(expired.order_id.seq),
+            EventData::OrderCancelled(cancelled) if cancelled.applied => {
+                self.reblock(cancelled.order_id.seq, Money::ZERO)
+            }
+            EventData::OrderExpired(expired) if expired.applied => self.reblock(expired.order_id.seq, Money::ZERO),
             EventData::OrderFilled(filled) => self.reblock(filled.order_id.seq, filled.blocked.unwrap_or_default()),
             EventData::FillAssigned(assigned) => {
                 self.reblock(assigned.fill.order_id.seq, assigned.fill.blocked.unwrap_or_default());
             }
-            EventData::FundPurchaseRequested(requested) => self.block(requested.fund_order_id.seq, requested.amount),
-            EventData::FundOrderSent(sent) => self.release(sent.fund_order_id.seq),
-            EventData::FundOrderRejected(rejected) if rejected.applied => self.release(rejected.fund_order_id.seq),
+            EventData::FundPurchaseRequested(requested) => {
+                self.for_funds += requested.amount;
+                self.block(requested.fund_order_id.seq, requested.amount);
+            }
+            EventData::FundOrderSent(sent) => self.release_fund(sent.fund_order_id.seq),
+            EventData::FundOrderRejected(rejected) if rejected.applied => {
+                self.release_fund(rejected.fund_order_id.seq);
+            }
             _ => {}
         }
     }
@@ -74,10 +83,16 @@ impl CashRow {
         self.block(seq, amount);
     }
 
-    fn release(&mut self, seq: u64) {
-        if let Some(amount) = self.blocks.remove(&seq) {
-            self.cash.blocked -= amount;
-        }
+    fn release_fund(&mut self, seq: u64) {
+        let released = self.release(seq);
+        self.for_funds -= released;
+    }
+
+    /// Gives back what is blocked, and says how much that was.
+    fn release(&mut self, seq: u64) -> Money {
+        let amount = self.blocks.remove(&seq).unwrap_or_default();
+        self.cash.blocked -= amount;
+        amount
     }
 
     /// Writes the canonical rows.

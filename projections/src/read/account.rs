@@ -33,6 +33,49 @@ pub struct DueAmount {
     pub amount: Money,
 }
 
+/// What comes in on a settlement date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ReceivableAmount {
+    /// When.
+    pub date: Date,
+    /// How much, above zero.
+    pub amount: Money,
+    /// The part of it that new orders may use now.
+    pub usable: Money,
+}
+
+/// What holds blocked cash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BlockedFor {
+    /// Pending orders.
+    pub orders: Money,
+    /// Fund purchases that are not sent.
+    pub funds: Money,
+}
+
+/// A part of an account's cash that is below zero, and what that refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Shortfall {
+    /// Which part: settled, available or withdrawable.
+    pub part: &'static str,
+    /// By how much it is below zero.
+    pub short: Money,
+    /// What is refused until it is made up: nothing for settled cash alone.
+    pub refused: &'static [&'static str],
+}
+
+impl Shortfall {
+    fn of(cash: &domain::cash::Cash) -> Vec<Self> {
+        let parts: [(&str, Money, &[&str]); 3] = [
+            ("settled", cash.settled, &[]),
+            ("available", cash.available(), &["purchases", "fund_purchases"]),
+            ("withdrawable", cash.withdrawable(), &["withdrawals"]),
+        ];
+        let below = parts.into_iter().filter(|(_, amount, _)| amount.is_negative());
+        below.map(|(part, amount, refused)| Self { part, short: -amount, refused }).collect()
+    }
+}
+
 /// An account's rupees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CashAnswer<'a> {
@@ -41,15 +84,19 @@ pub struct CashAnswer<'a> {
     /// Ours now.
     pub settled: Money,
     /// Comes, by settlement date.
-    pub receivable: Vec<DueAmount>,
+    pub receivable: Vec<ReceivableAmount>,
     /// Goes, by settlement date.
     pub payable: Vec<DueAmount>,
     /// Held for pending orders and fund purchases.
     pub blocked: Money,
-    /// What new orders may use.
+    /// What of it is held for which.
+    pub blocked_for: BlockedFor,
+    /// What new orders may use: withdrawable and the usable part of what comes.
     pub available: Money,
-    /// What may leave.
+    /// What may leave: settled less everything payable less blocked.
     pub withdrawable: Money,
+    /// What is below zero, and what that refuses; empty when nothing is.
+    pub shortfalls: Vec<Shortfall>,
 }
 
 /// Shares of one instrument by how far they are settled.
@@ -116,18 +163,21 @@ impl<'a> Reading<'a> {
     pub fn cash(&self) -> Result<CashAnswer<'a>, Error> {
         self.need(&[View::Cash])?;
         let cash = &self.rows.cash.cash;
-        let due = |amount: fn(&domain::cash::Due) -> Money| {
-            let dated = cash.due.iter().map(|(date, due)| DueAmount { date: *date, amount: amount(due) });
-            dated.filter(|due| !due.amount.is_zero()).collect()
-        };
+        let receivable = cash.due.iter().filter(|(_, due)| !due.receivable.is_zero());
+        let payable = cash.due.iter().filter(|(_, due)| !due.payable.is_zero());
+        let funds = self.rows.cash.for_funds;
         Ok(CashAnswer {
             account: self.account,
             settled: cash.settled,
-            receivable: due(|due| due.receivable),
-            payable: due(|due| due.payable),
+            receivable: receivable
+                .map(|(date, due)| ReceivableAmount { date: *date, amount: due.receivable, usable: due.usable })
+                .collect(),
+            payable: payable.map(|(date, due)| DueAmount { date: *date, amount: due.payable }).collect(),
             blocked: cash.blocked,
+            blocked_for: BlockedFor { orders: cash.blocked - funds, funds },
             available: cash.available(),
             withdrawable: cash.withdrawable(),
+            shortfalls: Shortfall::of(cash),
         })
     }
 

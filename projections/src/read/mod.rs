@@ -22,7 +22,9 @@ use crate::{
 };
 use domain::ids::AccountId;
 
-pub use account::{AccountAnswer, CashAnswer, DueAmount, HoldingAnswer, PositionAnswer};
+pub use account::{
+    AccountAnswer, BlockedFor, CashAnswer, DueAmount, HoldingAnswer, PositionAnswer, ReceivableAmount, Shortfall,
+};
 pub use funds::{FundOrderAnswer, FundOrderFilter};
 pub use market::{
     CalendarAnswer, DayFilter, InstrumentAnswer, InstrumentFilter, MarketReading, NavAnswer, PriceAnswer, SchemeAnswer,
