@@ -8,7 +8,7 @@ use domain::{
     calendar::CalendarMode,
     history::ImportTrade,
     ids::{AccountId, CommandId},
-    market::Fact,
+    market::{Fact, Scheme},
 };
 use feeds::{Parsed, RowError};
 use std::{
@@ -213,6 +213,14 @@ impl Rows {
 
 fn line_facts(line: usize, facts: impl Iterator<Item = Fact>) -> Vec<LineFact> {
     facts.map(|fact| LineFact { line, id: feeds::fact_key::fact_key(&fact), fact }).collect()
+}
+
+/// AMFI describes a scheme anew now and then: the later description corrects the earlier one, under an id of its own.
+/// Nothing else is corrected by a file: two closes for one day are for a person to settle.
+fn correction(fact: &Fact, latest: u64) -> Option<LineFact> {
+    let Fact::Scheme(scheme) = fact else { return None };
+    let fact = Fact::Scheme(Scheme { corrects: Some(latest), ..scheme.clone() });
+    Some(LineFact { line: 0, id: feeds::fact_key::fact_key(&fact), fact })
 }
 
 impl Target {

@@ -501,7 +501,11 @@ fn known(market: &Market, key: &str, corrects: Option<u64>, earlier_is_equal: Op
         (_, Some(seq)) if seq == 0 || market.seqs.get(key).is_none_or(|last| seq > *last) => {
             Err(Rejection::UnknownFact.with("corrects", seq))
         }
-        (Some(false), None) => Err(Rejection::FactContradicted.with("key", key)),
+        (Some(false), None) => {
+            // What a correction may name: the key's latest entry.
+            let latest = market.seqs.get(key).copied().unwrap_or_default();
+            Err(Rejection::FactContradicted.with("key", key).with("latest", latest))
+        }
         (Some(false), Some(_)) | (None, None) => Ok(()),
         (None, Some(seq)) => Err(Rejection::UnknownFact.with("corrects", seq)),
     }

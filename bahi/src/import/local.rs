@@ -1,6 +1,6 @@
 //! An import straight into a data folder, through the same writer that a server has; no server may have it open.
 
-use super::{Done, LineFact};
+use super::{Done, LineFact, correction};
 use crate::{clock, error::Error, market, progress::Progress, wire};
 use commands::{Answer, By, OutcomeResult, Running, Submission};
 use domain::{
@@ -9,7 +9,6 @@ use domain::{
     command::{Command, Submitter},
     history::ImportTrade,
     ids::{AccountId, CommandId},
-    market::{Fact, Market, Scheme},
     rejection::Rejection,
 };
 use event_log::{Topic, partition_of};
@@ -26,7 +25,6 @@ pub struct Local {
     log: wire::OpenLog,
     running: Running,
     by: Arc<By>,
-    market: Market,
     /// Listings recorded already.
     pub known: Known,
 }
@@ -53,7 +51,7 @@ impl Local {
         let mut known = Known::default();
         market.instruments.values().for_each(|listing| known.remember_instrument(&listing.instrument));
         market.schemes.values().filter_map(|state| state.scheme.as_ref()).for_each(|s| known.remember_scheme(s));
-        Ok(Local { log, running, by: market::by("import", Submitter::Import), market, known })
+        Ok(Local { log, running, by: market::by("import", Submitter::Import), known })
     }
 
     /// Hands facts over in their order.
@@ -63,33 +61,24 @@ impl Local {
     pub async fn facts(&mut self, facts: Vec<LineFact>) -> Result<Vec<Done>, Error> {
         let mut done = Vec::with_capacity(facts.len());
         let mut progress = Progress::new(facts.len() as u64, "facts");
-        let mut facts = facts.into_iter();
-        loop {
-            let mut together = Vec::with_capacity(ROWS_TOGETHER);
-            for LineFact { id, fact, .. } in facts.by_ref().take(ROWS_TOGETHER) {
-                together.push(market::submission(id, &self.by, self.naming_what_it_corrects(id, fact).await));
-            }
-            if together.is_empty() {
-                progress.finish();
-                return Ok(done);
-            }
-            for answer in self.running.desk.submit_facts(together).await {
+        for facts in facts.chunks(ROWS_TOGETHER) {
+            let submission = |row: &LineFact| market::submission(row.id, &self.by, row.fact.clone());
+            let answers = self.running.desk.submit_facts(facts.iter().map(submission).collect()).await;
+            for (row, answer) in facts.iter().zip(answers) {
+                let correction = contradicted(&answer).and_then(|latest| correction(&row.fact, latest));
+                let answer = match correction {
+                    Some(LineFact { id, fact, .. }) => {
+                        let corrected = market::submission(id, &self.by, fact);
+                        self.running.desk.submit_facts(vec![corrected]).await.pop().unwrap_or(answer)
+                    }
+                    None => answer,
+                };
                 done.push(became(&answer)?);
             }
             progress.reach(done.len() as u64);
         }
-    }
-
-    /// AMFI describes a scheme anew now and then; the later description corrects the earlier one.
-    async fn naming_what_it_corrects(&self, id: CommandId, fact: Fact) -> Fact {
-        let Fact::Scheme(scheme) = fact else { return fact };
-        let described = self.market.schemes.get(&scheme.scheme).and_then(|state| state.scheme.as_ref());
-        let differs = described.is_some_and(|was| Scheme { corrects: None, ..was.clone() } != scheme);
-        if !differs || self.running.desk.fact_outcome(Submitter::Import, &id).await.is_some() {
-            return Fact::Scheme(scheme);
-        }
-        let corrects = self.market.seqs.get(scheme.scheme.as_str()).copied();
-        Fact::Scheme(Scheme { corrects, ..scheme })
+        progress.finish();
+        Ok(done)
     }
 
     /// Hands an account's trades over in their order; opens the account first if it has no entry.
@@ -138,6 +127,15 @@ impl Local {
     pub async fn close(self) {
         self.running.stop().await;
         self.log.close().await;
+    }
+}
+
+/// The latest entry about what a fact contradicts.
+fn contradicted(answer: &Answer) -> Option<u64> {
+    let Answer::Answered(answered) = answer else { return None };
+    match &answered.outcome.result {
+        OutcomeResult::Refused { code: Rejection::FactContradicted, figures } => figures.get("latest")?.parse().ok(),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! An import into a running server, over the routes that anyone has.
 
-use super::{Done, LineFact};
+use super::{Done, LineFact, correction};
 use crate::{
     client::{Client, problem},
     error::Error,
@@ -74,7 +74,12 @@ impl Remote {
                     continue;
                 }
             };
-            let answer = self.client.post(route, Some(id.as_str()), &body(fact)).await?;
+            let mut answer = self.client.post(route, Some(id.as_str()), &body(fact)).await?;
+            if let Some(LineFact { id, fact, .. }) =
+                contradicted(&answer.body).and_then(|latest| correction(fact, latest))
+            {
+                answer = self.client.post(route, Some(id.as_str()), &body(&fact)).await?;
+            }
             done[at] = Some(became(answer.status, answer.replayed, &answer.body)?);
             count += 1;
             progress.reach(count);
@@ -162,6 +167,13 @@ fn results(answer: &Value, count: usize) -> Result<impl Iterator<Item = Result<D
         let replayed = item.get("replayed").and_then(Value::as_bool).unwrap_or_default();
         became(status.unwrap_or_default(), replayed, item.get("body").unwrap_or(&Value::Null))
     }))
+}
+
+/// The latest entry about what a fact contradicts.
+fn contradicted(body: &Value) -> Option<u64> {
+    let code = body.get("code").and_then(Value::as_str);
+    code.filter(|code| *code == "fact_contradicted")?;
+    body.pointer("/figures/latest")?.as_str()?.parse().ok()
 }
 
 fn became(status: u16, replayed: bool, body: &Value) -> Result<Done, Error> {
