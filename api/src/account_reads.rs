@@ -24,6 +24,8 @@ const PORTFOLIO_BYTES: usize = 8 * 1024;
 pub const ONE: &[Field] = &[AS_OF_OFFSET, AS_OF, EFFECTIVE_AT];
 /// Of a list as it was.
 pub const PAGE: &[Field] = &[LIMIT, CURSOR, AS_OF_OFFSET, AS_OF, EFFECTIVE_AT];
+/// Of entries, which are in recorded time alone: one holds events of several effective times.
+pub const ENTRIES: &[Field] = &[LIMIT, CURSOR, AS_OF_OFFSET, AS_OF];
 const INSTRUMENT: Field = Field::may("instrument", Kind::Text(field::INSTRUMENT), "Only this one's");
 const ORDER_STATUS: Kind = Kind::Name(crate::answers::ORDER_STATUSES, &["trigger_pending"]);
 /// Of orders.
@@ -173,7 +175,7 @@ pub async fn get_order_history(
     sent: Sent,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let as_of = Query::read(&uri, ONE)?.as_of()?;
+    let moment = Query::read(&uri, ONE)?.moment()?;
     reading::reached(&state, &sent).await?;
     let position = state.views.position();
     if order.account != who.account {
@@ -181,10 +183,14 @@ pub async fn get_order_history(
     }
     let history = projections::order_history(&*state.log, &state.views, &order).await;
     let mut history = history.map_err(reading::problem)?;
-    history.items.retain(|item| match as_of {
-        None => true,
-        Some(AsOf::Offset(offset)) => item.offset <= offset,
-        Some(AsOf::Time(time)) => item.recorded_at <= time,
+    history.items.retain(|item| {
+        let happened = moment.effective_at.is_none_or(|time| item.event.effective_at <= time);
+        happened
+            && match moment.recorded {
+                None => true,
+                Some(AsOf::Offset(offset)) => item.offset <= offset,
+                Some(AsOf::Time(time)) => item.recorded_at <= time,
+            }
     });
     if history.items.is_empty() {
         return Err(reading::problem(projections::Error::UnknownOrder));
@@ -202,8 +208,8 @@ pub async fn get_events(
     sent: Sent,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let query = Query::read(&uri, PAGE)?;
-    let as_of = query.as_of()?;
+    let query = Query::read(&uri, ENTRIES)?;
+    let as_of = query.moment()?.recorded;
     reading::reached(&state, &sent).await?;
     let position = state.views.position();
     if state.views.read(&who.account, |_| ()).is_none() {

@@ -5,7 +5,7 @@ use crate::{
     problem::{Fault, Problem},
 };
 use axum::{extract, http::Uri};
-use projections::{AsOf, Page, page::LIMIT_MAX};
+use projections::{AsOf, Moment, Page, page::LIMIT_MAX};
 use serde_json::Value;
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -22,8 +22,13 @@ pub const AS_OF_OFFSET: Field = Field::may(
 /// A recorded time, inclusive.
 pub const AS_OF: Field =
     Field::may("as_of", Kind::Text(field::INSTANT), "As it was recorded at this time; not beside as_of_offset");
-/// Questions in the world's time come later.
-pub const EFFECTIVE_AT: Field = Field::may("effective_at", Kind::NotYet("is not supported yet"), "");
+/// A time in the world, inclusive.
+pub const EFFECTIVE_AT: Field = Field::may(
+    "effective_at",
+    Kind::Text(field::INSTANT),
+    "By what had happened at this time, whenever it was recorded, valued with prices of that day or earlier; \
+     beside as_of or as_of_offset, of what was recorded by then",
+);
 /// A day.
 pub const FROM: Field = Field::may("from", Kind::Text(field::DATE), "On this day or later");
 /// A day.
@@ -94,15 +99,18 @@ impl Query {
         Page { limit: self.get("limit"), cursor: self.text("cursor") }
     }
 
-    /// Which moment, unless now.
+    /// Which moment, in both times.
     ///
     /// # Errors
-    /// 400 when two are given.
-    pub fn as_of(&self) -> Result<Option<AsOf>, Problem> {
-        match (self.get("as_of_offset"), self.get("as_of")) {
-            (Some(_), Some(_)) => Err(Problem::field("invalid_query", "#as_of", "does not go with as_of_offset")),
-            (Some(offset), None) => Ok(Some(AsOf::Offset(offset))),
-            (None, time) => Ok(time.map(AsOf::Time)),
-        }
+    /// 400 when two recorded ones are given.
+    pub fn moment(&self) -> Result<Moment, Problem> {
+        let recorded = match (self.get("as_of_offset"), self.get("as_of")) {
+            (Some(_), Some(_)) => {
+                return Err(Problem::field("invalid_query", "#as_of", "does not go with as_of_offset"));
+            }
+            (Some(offset), None) => Some(AsOf::Offset(offset)),
+            (None, time) => time.map(AsOf::Time),
+        };
+        Ok(Moment { recorded, effective_at: self.get("effective_at") })
     }
 }

@@ -49,14 +49,14 @@ pub async fn account(
     query: &Query,
     ask: impl for<'a, 'b> FnOnce(&'b Reading<'a>) -> Result<Vec<u8>, Problem>,
 ) -> Result<Response, Problem> {
-    let as_of = query.as_of()?;
+    let moment = query.moment()?;
     reached(state, sent).await?;
-    match as_of {
-        Some(as_of) => {
-            let past = past(&*state.log, &state.views, account, as_of).await.map_err(problem)?;
+    match moment.is_past() {
+        true => {
+            let past = past(&*state.log, &state.views, account, moment).await.map_err(problem)?;
             Ok(json(StatusCode::OK, ask(&past.reading())?))
         }
-        None => {
+        false => {
             // Before asking, so that the answer is at least as new as it says.
             let position = state.views.position();
             let body = state.views.read(account, ask).ok_or_else(unknown_account)??;
@@ -124,6 +124,9 @@ pub fn problem(error: Error) -> Problem {
         Error::Behind { .. } => behind(),
         Error::Cursor => Problem::field("invalid_query", "#cursor", "is not a cursor of this list"),
         Error::UnknownAccount { .. } => unknown_account(),
+        Error::TooManyPostings { .. } => {
+            Problem::field("invalid_query", "#effective_at", "has too many postings before it: ask with as_of instead")
+        }
         Error::UnknownOrder => Problem::not_found("unknown_order", "there is no such order in this account"),
         Error::Log(_) | Error::Corrupt { .. } | Error::Undecodable { .. } => {
             tracing::error!(%error, "a read failed");

@@ -24,6 +24,12 @@ pub struct CashRow {
 impl CashRow {
     /// Folds one event.
     pub fn fold(&mut self, event: &Event) {
+        self.post(event);
+        self.hold(event);
+    }
+
+    /// Folds what an event posts.
+    fn post(&mut self, event: &Event) {
         match &event.data {
             EventData::CashDeposited(deposited) => self.cash.settled += deposited.amount,
             EventData::CashWithdrawn(withdrawn) => self.cash.settled -= withdrawn.amount,
@@ -34,6 +40,27 @@ impl CashRow {
                     due.usable += netted.usable_change;
                 }
             }
+            _ => {}
+        }
+    }
+
+    /// Folds what an event posts among others in the order they happened: settling takes the figures that
+    /// it recorded, so that what was reported after it waits for its own.
+    pub(crate) fn post_at_its_time(&mut self, event: &Event) {
+        let EventData::Settled(settled) = &event.data else { return self.post(event) };
+        let due = self.cash.due.entry(settled.settlement_date).or_default();
+        due.receivable -= settled.received;
+        due.payable -= settled.paid;
+        due.usable = due.usable.min(due.receivable);
+        if due.receivable.is_zero() && due.payable.is_zero() {
+            self.cash.due.remove(&settled.settlement_date);
+        }
+        self.cash.settled += settled.received - settled.paid;
+    }
+
+    /// Folds what an event blocks or releases.
+    pub(crate) fn hold(&mut self, event: &Event) {
+        match &event.data {
             EventData::OrderRequested(requested) => {
                 self.block(requested.order_id.seq, requested.blocked.unwrap_or_default());
             }

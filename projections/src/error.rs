@@ -44,6 +44,12 @@ pub enum Error {
         /// Which account.
         account: AccountId,
     },
+    /// An answer in effective time would have to sort more than it may: ask about an earlier time, or in recorded time.
+    #[error("more than {max} postings would have to be sorted")]
+    TooManyPostings {
+        /// The most that are sorted.
+        max: usize,
+    },
     /// The account has no such order.
     #[error("no such order")]
     UnknownOrder,

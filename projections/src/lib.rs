@@ -37,6 +37,7 @@ mod hash;
 mod row;
 mod store;
 
+mod effective;
 mod past;
 pub mod position;
 mod replay;
@@ -55,7 +56,7 @@ pub use error::Error;
 pub use hash::StateHashes;
 pub use log_pages::{EventItem, EventPage, OrderHistory, VenueRequests, events, order_history, venue_requests};
 pub use page::{List, Page};
-pub use past::{AsOf, Past, past};
+pub use past::{AsOf, Moment, Past, past};
 pub use position::Position;
 pub use read::{MarketReading, Reading};
 pub use replay::{Progress, Replay, Replayed, Until, replay};

@@ -47,8 +47,10 @@ impl SchemeRow {
             .filter(|(at, row)| navs.get(at + 1).is_none_or(|next| next.date != row.date))
             .map(|(_, row)| row)
     }
-    pub(crate) fn before(&self, upto: u64) -> SchemeRow {
-        let navs = self.navs.iter().filter(|row| row.offset < upto).copied().collect();
+    /// As recorded before an offset; with a day, of that day or earlier.
+    pub(crate) fn before(&self, upto: u64, day: Option<Date>) -> SchemeRow {
+        let known = |row: &&NavRow| row.offset < upto && day.is_none_or(|day| row.date <= day);
+        let navs = self.navs.iter().filter(known).copied().collect();
         SchemeRow { scheme: self.scheme.clone(), navs }
     }
 }

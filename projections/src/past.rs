@@ -1,10 +1,13 @@
 //! An account as it was: its entries up to a moment folded again, valued with market facts recorded no later.
 //!
+//! A moment has two times: what was recorded by then, and what had happened by then. They combine.
+//!
 //! Reads the log; keeps nothing. The folds are those of the live views.
 
 use crate::{
     Error, Position,
     account::Account,
+    effective::{Effective, Ended},
     journal::Journal,
     navs::Navs,
     prices::{Live, PriceRow, Prices},
@@ -33,6 +36,28 @@ pub enum AsOf {
     Time(Timestamp),
 }
 
+/// Which moment is asked about, in both times; now where neither is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Only what was recorded by then.
+    pub recorded: Option<AsOf>,
+    /// Only what had happened in the world by then, inclusive, in the order it happened.
+    pub effective_at: Option<Timestamp>,
+}
+
+impl Moment {
+    /// Whether it is any other than now.
+    pub fn is_past(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+impl From<AsOf> for Moment {
+    fn from(as_of: AsOf) -> Self {
+        Self { recorded: Some(as_of), effective_at: None }
+    }
+}
+
 /// An account as it was.
 pub struct Past {
     account: AccountId,
@@ -57,21 +82,33 @@ impl Past {
 ///
 /// # Errors
 /// `NotYet` for an offset that is not recorded, `Behind` while the views have not reached it,
-/// `UnknownAccount` where the account had no entry by then, `Undecodable` for an entry that cannot be
-/// read, and what the log says.
-pub async fn past(log: &dyn EventLog, views: &Views, account: &AccountId, as_of: AsOf) -> Result<Past, Error> {
+/// `UnknownAccount` where nothing of the account was recorded or had happened by then, `Undecodable` for
+/// an entry that cannot be read, `TooManyPostings`, and what the log says.
+pub async fn past(
+    log: &dyn EventLog,
+    views: &Views,
+    account: &AccountId,
+    moment: impl Into<Moment>,
+) -> Result<Past, Error> {
+    let moment = moment.into();
     let partition = views.partition_of(Topic::Ledger, account.as_str());
-    let offsets = offsets_upto(log, views, account, partition, as_of).await?;
-    if offsets.is_empty() {
+    let offsets = match moment.recorded {
+        Some(as_of) => offsets_upto(log, views, account, partition, as_of).await?,
+        None => views.with_offsets(account, <[u64]>::to_vec),
+    };
+    let rows = fold(log, partition, &offsets, moment.effective_at).await?;
+    if rows.journal.count() == 0 {
         return Err(Error::UnknownAccount { account: *account });
     }
-    let rows = fold(log, partition, &offsets).await?;
-    let market = market_position(log, views, partition, as_of).await?;
+    let market = match moment.recorded {
+        Some(as_of) => market_position(log, views, partition, as_of).await?,
+        None => (0..views.partitions(Topic::Market)).map(|of| folded(views, Topic::Market, of)).collect(),
+    };
     if !views.position().covers(&Position { ledger: Vec::new(), market: market.iter().copied().map(Some).collect() }) {
         return Err(Error::Behind { offset: market.iter().copied().max().unwrap_or_default() });
     }
-    let prices = prices_before(log, views, &rows, &market).await?;
-    let navs = navs_before(views, &rows, &market);
+    let prices = prices_before(log, views, &rows, &market, moment.effective_at).await?;
+    let navs = navs_before(views, &rows, &market, moment.effective_at);
     // What was folded here did not stop; the market's rows come from the live views.
     let stops = views.stops_for(None);
     Ok(Past { account: *account, rows, prices, navs, stops })
@@ -127,8 +164,14 @@ pub(crate) async fn first_after(
     Ok(low)
 }
 
-async fn fold(log: &dyn EventLog, partition: u32, offsets: &[u64]) -> Result<Account, Error> {
+async fn fold(
+    log: &dyn EventLog,
+    partition: u32,
+    offsets: &[u64],
+    effective_at: Option<Timestamp>,
+) -> Result<Account, Error> {
     let mut rows = Account::default();
+    let mut effective = effective_at.map(Effective::new);
     let mut rest = offsets;
     while !rest.is_empty() {
         let asked = &rest[..rest.len().min(READ_ENTRIES_MAX)];
@@ -137,12 +180,34 @@ async fn fold(log: &dyn EventLog, partition: u32, offsets: &[u64]) -> Result<Acc
             return Err(Error::NotYet { offset: rest[0], end: log.tail(Topic::Ledger, partition).await? });
         }
         for stored in &records {
-            fold_one(&mut rows, partition, stored)?;
+            match &mut effective {
+                Some(effective) => take_one(effective, partition, stored)?,
+                None => fold_one(&mut rows, partition, stored)?,
+            }
         }
         rest = &rest[records.len()..];
         tokio::task::yield_now().await;
     }
-    Ok(rows)
+    match effective {
+        Some(effective) => {
+            effective.into_rows().map_err(|why| ended(partition, offsets.last().copied().unwrap_or_default(), why))
+        }
+        None => Ok(rows),
+    }
+}
+
+fn take_one(effective: &mut Effective, partition: u32, stored: &Stored) -> Result<(), Error> {
+    let bytes = &stored.record.value;
+    let entry = decode_entry(bytes)
+        .map_err(|error| undecodable(Topic::Ledger, partition, stored.offset, error.to_string().into()))?;
+    effective.take(stored.offset, bytes, &entry).map_err(|why| ended(partition, stored.offset, why))
+}
+
+fn ended(partition: u32, offset: u64, why: Ended) -> Error {
+    match why {
+        Ended::Stopped(view, reason) => Error::Stopped { view, topic: Topic::Ledger, partition, offset, reason },
+        Ended::TooManyPostings(max) => Error::TooManyPostings { max },
+    }
 }
 
 fn fold_one(rows: &mut Account, partition: u32, stored: &Stored) -> Result<(), Error> {
@@ -187,7 +252,13 @@ async fn market_position(log: &dyn EventLog, views: &Views, partition: u32, as_o
     Ok(market)
 }
 
-async fn prices_before(log: &dyn EventLog, views: &Views, rows: &Account, market: &[u64]) -> Result<Prices, Error> {
+async fn prices_before(
+    log: &dyn EventLog,
+    views: &Views,
+    rows: &Account,
+    market: &[u64],
+    at: Option<Timestamp>,
+) -> Result<Prices, Error> {
     let mut prices = Prices::default();
     let instruments = rows.portfolio.positions.keys().chain(rows.pnl.instruments.keys());
     for instrument in instruments {
@@ -196,23 +267,24 @@ async fn prices_before(log: &dyn EventLog, views: &Views, rows: &Account, market
         }
         let partition = views.partition_of(Topic::Market, instrument.as_str());
         let upto = market.get(partition as usize).copied().unwrap_or_default();
-        let found = views.prices.read().get(instrument).map(|row| row.before(upto));
-        let Some((mut row, from)) = found else { continue };
-        if let Some(from) = from {
-            live_prices(log, views, instrument, partition, from..upto, &mut row).await?;
+        let found = views.prices.read().get(instrument).map(|row| row.before(upto, at));
+        let Some((mut row, between)) = found else { continue };
+        if let Some(between) = between {
+            live_prices(log, views, instrument, (partition, between), at, &mut row).await?;
         }
         prices.insert(*instrument, row);
     }
     Ok(prices)
 }
 
-/// Reads an instrument's live prices again, from the last one remembered up to the moment.
+/// Reads an instrument's live prices again, from the last one remembered up to the moment; with a time, those
+/// that traded by then.
 async fn live_prices(
     log: &dyn EventLog,
     views: &Views,
     instrument: &InstrumentId,
-    partition: u32,
-    between: std::ops::Range<u64>,
+    (partition, between): (u32, std::ops::Range<u64>),
+    until: Option<Timestamp>,
     row: &mut PriceRow,
 ) -> Result<(), Error> {
     let mut from = between.start;
@@ -232,7 +304,9 @@ async fn live_prices(
                 let entry = decode_market_entry(&stored.record.value)
                     .map_err(|error| undecodable(Topic::Market, partition, stored.offset, error.to_string().into()))?;
                 for event in &entry.events {
-                    if let MarketEventData::Last(fact) = &event.data {
+                    if let MarketEventData::Last(fact) = &event.data
+                        && until.is_none_or(|until| fact.at <= until)
+                    {
                         row.take_live(Live { last: fact.last, at: fact.at });
                     }
                 }
@@ -243,14 +317,14 @@ async fn live_prices(
     Ok(())
 }
 
-fn navs_before(views: &Views, rows: &Account, market: &[u64]) -> Navs {
+fn navs_before(views: &Views, rows: &Account, market: &[u64], at: Option<Timestamp>) -> Navs {
     let mut navs = Navs::default();
     let now = views.navs.read();
     for (scheme, _) in rows.portfolio.folios.keys().chain(rows.pnl.folios.keys()) {
         let partition = views.partition_of(Topic::Market, scheme.as_str());
         let upto = market.get(partition as usize).copied().unwrap_or_default();
         if let Some(row) = now.schemes.get(scheme) {
-            navs.schemes.entry(*scheme).or_insert_with(|| row.before(upto));
+            navs.schemes.entry(*scheme).or_insert_with(|| row.before(upto, at.map(|at| at.date())));
         }
     }
     navs

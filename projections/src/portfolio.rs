@@ -45,6 +45,28 @@ impl Portfolio {
         }
     }
 
+    /// Adds one event's movement, whatever was recorded before it: the sum is the same in any order.
+    pub(crate) fn add(&mut self, event: &Event) {
+        match &event.data {
+            EventData::PositionChanged(changed) => {
+                let shares = self.positions.entry(changed.instrument).or_default();
+                *shares = shares.plus(changed.moved);
+                if *shares == Shares::default() {
+                    self.positions.remove(&changed.instrument);
+                }
+            }
+            EventData::FolioChanged(changed) => {
+                let key = (changed.scheme, changed.folio);
+                let units = self.folios.entry(key).or_default();
+                *units += changed.moved;
+                if units.is_zero() {
+                    self.folios.remove(&key);
+                }
+            }
+            _ => self.fold(event),
+        }
+    }
+
     /// Writes the canonical rows.
     pub fn write(&self, account: &AccountId, rows: &mut Rows) {
         if let Some(opened_at) = self.opened_at {

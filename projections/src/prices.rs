@@ -7,7 +7,7 @@ use domain::{
     money::Price,
     time::{Date, Timestamp},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 /// One live price in so many is remembered; those between are read from the log for a question about the past.
 const LIVE_PRICES_PER_MARK: u32 = 64;
@@ -81,12 +81,14 @@ impl PriceRow {
             .map(|(_, day)| day)
     }
     /// What is needed to value a share as the records of its partition before `upto` did; and from
-    /// which offset on its live prices must be read again, if any were recorded.
-    pub(crate) fn before(&self, upto: u64) -> (PriceRow, Option<u64>) {
+    /// which offsets its live prices must be read again, if any were recorded. With a time, of days and
+    /// trades no later than that.
+    pub(crate) fn before(&self, upto: u64, at: Option<Timestamp>) -> (PriceRow, Option<Range<u64>>) {
+        let had_come = |live: &Live| at.is_none_or(|at| live.at <= at);
         let mut past = PriceRow::default();
         let mut earlier = None;
         // The latest day and the one before: no quote looks further back.
-        for day in self.days.iter().rev().filter(|day| day.offset < upto) {
+        for day in self.days.iter().rev().filter(|day| day.offset < upto && at.is_none_or(|at| day.date <= at.date())) {
             match past.days.last() {
                 Some(last) if day.date == last.date => continue,
                 Some(last) if earlier.is_some_and(|date| date != last.date) => break,
@@ -96,10 +98,14 @@ impl PriceRow {
             past.days.push(day.clone());
         }
         past.days.reverse();
-        let mark = self.marks.partition_point(|(offset, _)| *offset < upto).checked_sub(1).map(|at| self.marks[at]);
+        // The times of the live prices remembered ascend: a price that came after a later one never counted.
+        let marks = &self.marks;
+        let next = marks.partition_point(|(offset, live)| *offset < upto && live.as_ref().is_none_or(had_come));
+        let mark = next.checked_sub(1).map(|place| marks[place]);
+        let end = marks.get(next).map_or(upto, |(offset, _)| upto.min(*offset));
         past.live = mark.and_then(|(_, live)| live);
         past.value();
-        (past, mark.map(|(offset, _)| offset))
+        (past, mark.map(|(offset, _)| offset..end))
     }
 
     pub(crate) fn record_day(&mut self, fact: &DayPrice, offset: u64) {

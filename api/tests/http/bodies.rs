@@ -103,11 +103,6 @@ async fn what_is_not_supported_yet_is_refused_by_name() {
     }
     let report = json!({"account": "ACC1", "order_id": "ACC1-1", "report": "triggered", "at": crate::edge::MORNING});
     edge.post(Role::Venue, "/v1/venue/reports", report).await.gives_problem(400, "not_supported", &["/report"]);
-    edge.get(Role::Client, "/v1/accounts/ACC1/cash?effective_at=2026-11-24T10:00:00%2B05:30").await.gives_problem(
-        400,
-        "not_supported",
-        &["#effective_at"],
-    );
     edge.post(Role::Client, "/v1/accounts/ACC1/positions/convert", json!({})).await.gives_problem(
         404,
         "not_found",
