@@ -18,6 +18,12 @@ pub const DATA_VARIABLE: &str = "BAHI_DATA_DIR";
 const PARTITIONS_MAX: u32 = 256;
 /// Longest queue of commands that wait for their writer; beyond it memory, not patience, runs out.
 const QUEUE_COMMANDS_MAX: usize = 1_000_000;
+/// Most books in memory: more than any one process has accounts.
+const BOOKS_MAX: u64 = 100_000_000;
+/// Most entries between snapshots: keys of all of them are in memory.
+const SNAPSHOT_ENTRIES_MAX: u64 = 100_000_000;
+/// A day in a second is as fast as work that falls due each day can follow.
+const CLOCK_SPEED_MAX: u64 = 86_400;
 /// Longest wait for an outcome; a proxy in front gives up after a minute.
 const WAIT_MS_MAX: u64 = 60_000;
 /// Longest drain; a supervisor kills after 90 seconds.
@@ -88,6 +94,10 @@ settings! {
     requests_per_second: u32 = "1000", "BAHI_REQUESTS_PER_SECOND", "N", |text| whole(text, 0, u64::from(u32::MAX)).map(narrow_u32);
     /// Commands that may wait for their writer before 503
     queue: usize = "16384", "BAHI_QUEUE", "N", |text| whole(text, 1, QUEUE_COMMANDS_MAX as u64).map(narrow_usize);
+    /// Accounts whose books stay in memory, beside those changed since the last snapshot; some kilobytes each
+    books_max: usize = "50000", "BAHI_BOOKS_MAX", "N", |text| whole(text, 1, BOOKS_MAX).map(narrow_usize);
+    /// Entries after which a snapshot is taken, so that a start folds only what came later
+    snapshot_entries: usize = "250000", "BAHI_SNAPSHOT_ENTRIES", "N", |text| whole(text, 1, SNAPSHOT_ENTRIES_MAX).map(narrow_usize);
     /// How long a write waits for its outcome before 202, and a read for a position, in milliseconds
     wait_ms: Duration = "5000", "BAHI_WAIT_MS", "MS", |text| whole(text, 1, WAIT_MS_MAX).map(Duration::from_millis);
     /// How long requests under way may take after SIGTERM, in milliseconds
@@ -98,6 +108,8 @@ settings! {
     log: String = "info", "BAHI_LOG", "FILTER", |text| Ok(text.to_owned());
     /// The file of the key that signs tokens, mode 0600; unset: token.key in the data folder, made at first start
     token_key_file: Option<PathBuf> = "", "BAHI_TOKEN_KEY_FILE", "FILE", |text| Ok((!text.is_empty()).then(|| PathBuf::from(text)));
+    /// How many times as fast the writers' clock runs, for tests and benches in which days pass
+    clock_speed: u32 = "1", "BAHI_CLOCK_SPEED", "N", |text| whole(text, 1, CLOCK_SPEED_MAX).map(narrow_u32), hidden;
     /// A size past which the log says it is full, for tests of a full disk
     log_max_bytes: Option<u64> = "", "BAHI_LOG_MAX_BYTES", "BYTES", optional_bytes, hidden;
 }

@@ -1,13 +1,13 @@
 //! The whole product in one process: log, writers, views and HTTP edge, started and stopped in order; decides nothing.
 
 use crate::{
-    clock::SystemClock,
+    clock::{Hurried, SystemClock},
     config::{Config, LogFormat, Venue},
     error::Error,
     keys, listener, market, wire,
 };
 use commands::{Desk, Running};
-use event_log::{EventLog, Topic};
+use event_log::{EventLog, Topic, snapshot::SnapshotStore};
 use projections::Views;
 use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio::{
@@ -47,7 +47,8 @@ impl Product {
         let port = log.port();
         let views = Views::new(port.partitions(Topic::Ledger), port.partitions(Topic::Market));
         let worker = projections::follow(Arc::clone(&port), Arc::clone(&views));
-        let running = commands::start(Arc::clone(&port), writer_config(&config)).await?;
+        let snapshots = wire::open_snapshots(&config.data, &*port).await;
+        let running = commands::start(Arc::clone(&port), writer_config(&config, snapshots)).await?;
         if let Err(error) = market::load_calendar(&running.desk).await {
             // A full disk: what is recorded is served all the same, and the next start loads the rest.
             tracing::warn!(%error, "the shipped calendar is not loaded");
@@ -84,9 +85,16 @@ impl Product {
     }
 }
 
-fn writer_config(config: &Config) -> commands::Config {
-    let mut writer = commands::Config::new(Arc::new(SystemClock));
+fn writer_config(config: &Config, snapshots: Option<Arc<dyn SnapshotStore>>) -> commands::Config {
+    let clock: Arc<dyn commands::Clock> = match config.clock_speed {
+        1 => Arc::new(SystemClock),
+        speed => Arc::new(Hurried::new(speed)),
+    };
+    let mut writer = commands::Config::new(clock);
     writer.queue = config.queue;
+    writer.snapshots = snapshots;
+    writer.books_max = config.books_max;
+    writer.snapshot_entries = config.snapshot_entries;
     writer.calendar = config.calendar;
     writer.policy = Arc::clone(&config.policy);
     writer.simulated_venue = config.venue == Venue::Simulated;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use event_log::{
     EventLog,
+    snapshot::{self, SnapshotStore},
     sqlite::{Mode, Options, Sqlite},
 };
 use std::{ops::Deref, path::Path, sync::Arc};
@@ -57,6 +58,17 @@ pub async fn open_to_write(data: &Path, partitions: Option<u32>, max_bytes: Opti
 pub async fn open_to_read(data: &Path) -> Result<OpenLog, Error> {
     let options = Options { mode: Mode::ReadOnly, ..Options::default() };
     Ok(OpenLog::new(Sqlite::open(data, options).await?))
+}
+
+/// Opens the snapshots of a log that is open to be written. They are disposable: without them all is folded anew.
+pub async fn open_snapshots(data: &Path, log: &dyn EventLog) -> Option<Arc<dyn SnapshotStore>> {
+    match snapshot::sqlite::Sqlite::open(data, log.commands_id()).await {
+        Ok(store) => Some(Arc::new(store)),
+        Err(error) => {
+            tracing::warn!(%error, "there are no snapshots; the whole log is folded and kept in memory");
+            None
+        }
+    }
 }
 
 /// As many as the folder was made with; those of a new one otherwise.

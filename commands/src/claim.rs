@@ -2,26 +2,153 @@
 //!
 //! Writes no entry and answers nobody.
 
-use crate::{error::Error, known::Known, subject::Subject, writer::Writer};
+use crate::{
+    error::Error,
+    known::Known,
+    subject::{Encode, Subject},
+    writer::Writer,
+};
 use domain::time::Timestamp;
 use event_log::{
-    EventLog, Headers, Record,
+    EventLog, Headers, Record, Stored,
     rule::{Reader, Verdict},
 };
 use event_schemas::{Claim, encode_claim};
-use std::time::Duration;
+use futures::FutureExt;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// The first and the longest wait before a claim is tried again.
 const BACK_OFF_MS: (u64, u64) = (10, 2_000);
 
 impl<S: Subject> Writer<S> {
-    /// Reads the whole partition into a fresh subject: once after each failure, not at each try to claim.
+    /// Reads the partition into a fresh subject, from its snapshot on: once after each failure, not at each try to claim.
     pub(crate) async fn fold_again(&mut self, log: &dyn EventLog, first: bool) -> Result<(), Error> {
+        self.state.speculative.clear();
+        self.restore(log).await;
+        self.catch_up(log, first).await
+    }
+
+    /// To where its snapshot ends, or to the start.
+    async fn restore(&mut self, log: &dyn EventLog) {
+        if let Some(snapshots) = self.state.snapshots.as_mut().filter(|snapshots| snapshots.is_saving()) {
+            let saved = snapshots.saved().await;
+            self.subject.saved(saved);
+        }
+        if std::mem::take(&mut self.state.distrusted) {
+            return self.start_over().await;
+        }
         self.subject.reset();
         self.state.reader = Reader::default();
-        self.state.speculative.clear();
-        self.catch_up(log, first).await
+        let Some(snapshots) = &mut self.state.snapshots else { return };
+        let (state, due) = match snapshots.begin(log).await {
+            Ok(None) => return,
+            Ok(Some(begun)) => begun,
+            Err(error) => return self.without_snapshots(&error),
+        };
+        let restored = match state.blob.split_first_chunk() {
+            Some((micros, blob)) => self.subject.restore(blob, due).map(|()| i64::from_le_bytes(*micros)),
+            None => Err("its state is cut short".to_owned()),
+        };
+        match restored {
+            Ok(micros) => {
+                self.state.reader = state.reader;
+                self.state.recorded_at = self.state.recorded_at.max(Timestamp::from_micros(micros));
+            }
+            Err(reason) => {
+                tracing::warn!(topic = %S::TOPIC, partition = self.partition, reason, "a snapshot is not used; the log is folded again");
+                self.start_over().await;
+            }
+        }
+    }
+
+    /// Forgets the snapshot and goes to the start.
+    async fn start_over(&mut self) {
+        self.subject.reset();
+        self.state.reader = Reader::default();
+        let Some(snapshots) = &mut self.state.snapshots else { return };
+        if let Err(error) = snapshots.start_over().await {
+            self.without_snapshots(&error);
+        }
+    }
+
+    /// Goes on without a store that cannot be asked, with all in memory.
+    fn without_snapshots(&mut self, error: &event_log::Error) {
+        tracing::error!(topic = %S::TOPIC, partition = self.partition, %error, "snapshots fail; there are none until the next start");
+        self.state.snapshots = None;
+        self.outcomes.set_older(None);
+        self.subject.reset();
+        self.state.reader = Reader::default();
+    }
+
+    /// Brings into memory what these records change; if that fails, all begins anew and they are read again later.
+    async fn warm(&mut self, batch: &[Arc<Stored>]) -> bool {
+        let Some(snapshots) = &self.state.snapshots else { return true };
+        let keys: HashSet<&str> = batch.iter().filter_map(|stored| stored.record.key.as_deref()).collect();
+        let cold: Vec<Box<str>> = keys.into_iter().filter_map(|key| self.subject.cold(key)).collect();
+        if cold.is_empty() {
+            return true;
+        }
+        let found = snapshots.look_up(Vec::new(), cold.clone()).await.map_err(|error| error.to_string());
+        let warmed = found.and_then(|found| {
+            let mut items = cold.iter().zip(found.items);
+            items.try_for_each(|(key, item)| self.subject.warm(key, item.as_deref()))
+        });
+        if let Err(reason) = &warmed {
+            tracing::warn!(topic = %S::TOPIC, partition = self.partition, reason, "a snapshot fails; the log is folded again");
+            self.start_over().await;
+        }
+        warmed.is_ok()
+    }
+
+    /// Takes a snapshot if it is time for one; called only when nothing is ahead of the log.
+    pub(crate) fn hand_over_if_due(&mut self) {
+        if self.state.snapshots.as_ref().is_some_and(|snapshots| snapshots.is_due()) {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let Some(snapshots) = &mut self.state.snapshots else { return };
+        let (micros, encode) = (self.state.recorded_at.micros(), self.subject.hand_over());
+        let encode: Encode = Box::new(move || {
+            let (items, blob) = encode()?;
+            Ok((items, [&micros.to_le_bytes()[..], &blob].concat().into()))
+        });
+        snapshots.hand_over(self.state.reader, encode, &self.outcomes);
+    }
+
+    /// Saves what a long log's folding has gathered, beside folding on; never two behind.
+    async fn save_on_the_way(&mut self) {
+        let Some(snapshots) = &mut self.state.snapshots else { return };
+        if snapshots.is_saving() {
+            let saved = match snapshots.is_late() {
+                true => Some(snapshots.saved().await),
+                false => snapshots.saved().now_or_never(),
+            };
+            if let Some(saved) = saved {
+                self.subject.saved(saved);
+                self.subject.cool();
+            }
+        }
+        self.hand_over_if_due();
+    }
+
+    /// Leaves a snapshot of all that was folded, so that the next start need not fold it.
+    pub(crate) async fn save_at_stop(&mut self) {
+        // One more try if the save before failed.
+        for _ in 0..2 {
+            let Some(snapshots) = &mut self.state.snapshots else { return };
+            if snapshots.is_saving() {
+                let saved = snapshots.saved().await;
+                self.subject.saved(saved);
+            } else if snapshots.is_behind() && !self.state.distrusted {
+                self.hand_over();
+            }
+        }
+        if let Some(snapshots) = self.state.snapshots.as_mut().filter(|snapshots| snapshots.is_saving()) {
+            snapshots.saved().await;
+        }
     }
 
     /// Folds what the log holds beyond what was read. At the start a log that cannot be read is an error;
@@ -44,6 +171,9 @@ impl<S: Subject> Writer<S> {
                 self.state.source = self.state.reader.last;
                 return Ok(());
             }
+            if !self.warm(&batch).await {
+                continue;
+            }
             for stored in &batch {
                 let headers = &stored.record.headers;
                 let corrupt = |source| Error::Corrupt { topic, partition, source };
@@ -59,8 +189,11 @@ impl<S: Subject> Writer<S> {
                         reason,
                     })?;
                     let known = Known { content: replayed.content, offset: stored.offset };
-                    self.outcomes.remember(replayed.key, known);
+                    self.remember(replayed.first.then_some((replayed.key, known)), stored.record.value.len());
                 }
+            }
+            if first {
+                self.save_on_the_way().await;
             }
         }
     }

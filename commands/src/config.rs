@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use domain::{calendar::CalendarMode, policy::Policy};
+use event_log::snapshot::SnapshotStore;
 use std::{sync::Arc, time::Duration};
 
 /// Commands that wait for a partition's writer: a tenth of a second's work, so that waiting there never takes long.
@@ -16,6 +17,11 @@ pub const WAIT_MS: u64 = 5_000;
 pub const MARKET_WAIT_MS: u64 = 1_000;
 /// Commands per second and account.
 pub const ACCOUNT_COMMANDS_PER_SECOND: u32 = 1_000;
+
+/// Books that are held in memory, over all partitions: a few kilobytes each.
+pub const BOOKS_MAX: usize = 50_000;
+/// Entries of a partition after which a snapshot is taken: a start folds them in about a second.
+pub const SNAPSHOT_ENTRIES: usize = 250_000;
 
 /// How writers and desk work.
 #[derive(Clone)]
@@ -42,6 +48,12 @@ pub struct Config {
     pub account_commands_per_second: Option<u32>,
     /// The only source of time.
     pub clock: Arc<dyn Clock>,
+    /// Where snapshots are kept; without one each start folds the whole log, and all of it stays in memory.
+    pub snapshots: Option<Arc<dyn SnapshotStore>>,
+    /// Most books in memory that are saved in a snapshot; at least 1 for each partition is.
+    pub books_max: usize,
+    /// Entries of a partition after which a snapshot is taken.
+    pub snapshot_entries: usize,
 }
 
 impl Config {
@@ -59,6 +71,9 @@ impl Config {
             market_wait: Duration::from_millis(MARKET_WAIT_MS),
             account_commands_per_second: Some(ACCOUNT_COMMANDS_PER_SECOND),
             clock,
+            snapshots: None,
+            books_max: BOOKS_MAX,
+            snapshot_entries: SNAPSHOT_ENTRIES,
         }
     }
 }

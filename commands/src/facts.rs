@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     followed::{fold_entry, guarded},
     known::Key,
-    ledger::{content_of, stored_by, undecodable},
+    ledger::{content_of, is_first, stored_by, undecodable},
     outcome::Outcome,
     queue::Prepared,
     subject::{Broken, How, Place, Replayed, Subject, Written, bounded_kinds},
@@ -77,6 +77,7 @@ impl Subject for Facts {
         Ok(Replayed {
             key: Key(key_hash(SCOPE, entry.command.by.role, &entry.command.id)),
             content: content_of(&entry.command, refused),
+            first: is_first(entry.outcome, refused),
         })
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Landing {
     pub repeat: bool,
     pub after: i64,
     pub source: i64,
+    /// The length of the entry's value.
+    pub bytes: usize,
     pub waiter: Waiter,
 }
 

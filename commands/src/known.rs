@@ -1,8 +1,9 @@
-//! Outcomes by key, for ever: which command a key was first used for and where its entry stands.
+//! Outcomes by key since the last snapshot; older ones are asked of it: which command a key was first used for and where its entry stands.
 //!
 //! Filled from durable, live entries only; shared by a partition's writer and the desk. It holds no
 //! account and no id, only their hash.
 
+use crate::snapshots::Older;
 use parking_lot::RwLock;
 use std::{
     collections::HashMap,
@@ -54,11 +55,12 @@ pub(crate) struct Known {
 /// A partition's outcomes by key.
 pub(crate) struct Outcomes {
     shards: Box<[RwLock<ByKey<Known>>]>,
+    older: RwLock<Option<Older>>,
 }
 
 impl Outcomes {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), older: RwLock::default() }
     }
 
     fn shard(&self, key: &Key) -> &RwLock<ByKey<Known>> {
@@ -68,6 +70,28 @@ impl Outcomes {
 
     pub(crate) fn get(&self, key: &Key) -> Option<Known> {
         self.shard(key).read().get(key).copied()
+    }
+
+    /// Where keys are that left memory; nowhere without.
+    pub(crate) fn set_older(&self, older: Option<Older>) {
+        *self.older.write() = older;
+    }
+
+    /// What a key was first used for, wherever that is kept.
+    pub(crate) async fn find(&self, key: &Key) -> Option<Known> {
+        if let Some(known) = self.get(key) {
+            return Some(known);
+        }
+        // A key leaves memory only once it is saved, so it is in one of the two.
+        let older = self.older.read().clone();
+        older?.find(key).await
+    }
+
+    /// Takes keys out of memory that are saved.
+    pub(crate) fn forget(&self, keys: &[(Key, Known)]) {
+        for (key, _) in keys {
+            self.shard(key).write().remove(key);
+        }
     }
 
     /// Remembers a durable, live entry; what the key was first used for stays.

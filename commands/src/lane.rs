@@ -111,7 +111,7 @@ impl<I> Lane<I> {
 
     /// The outcome first given under a key.
     pub(crate) async fn outcome(&self, partition: u32, key: &Key) -> Option<Answered> {
-        let known = self.outcomes[partition as usize].get(key)?;
+        let known = self.outcomes[partition as usize].find(key).await?;
         self.recall(partition, known.offset).await
     }
 

@@ -6,7 +6,8 @@ use crate::{
     known::Key,
     outcome::Outcome,
     queue::Prepared,
-    subject::{Broken, How, Place, Replayed, Subject, Written, bounded_kinds, from_hex, hex},
+    shelf::Shelf,
+    subject::{Broken, Encode, How, Place, Replayed, Subject, Written, bounded_kinds, from_hex, hex},
     submission::{By, Submission},
 };
 use domain::{
@@ -15,20 +16,20 @@ use domain::{
     command::{Command, Submitter},
     event::{Event, EventData},
     ids::{AccountId, CommandId},
+    market::Market,
     policy::Policy,
     rejection::{Refusal, Rejection},
     time::Timestamp,
 };
-use event_log::{RecordKind, Stored, Topic, VALUE_BYTES_MAX};
+use event_log::{
+    RecordKind, Stored, Topic, VALUE_BYTES_MAX,
+    snapshot::{Due, Item},
+};
 use event_schemas::{
     self as schemas, CommandEnvelope, Entry, EntryContext, command_body, decode_entry, encode_entry, key_hash,
 };
 use serde_json::value::RawValue;
-use std::{
-    borrow::Cow,
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{borrow::Cow, sync::Arc};
 use tokio::sync::watch;
 
 /// First size of an entry's buffer: an order's entry fits.
@@ -36,23 +37,9 @@ const ENTRY_BYTES: usize = 1_024;
 /// The figure of a refusal that holds the hash of a command which could not be decided.
 const HASH: &str = "hash";
 
-/// One account's book and when it next has due work; the book is absent only while it is folded.
-struct Slot {
-    book: Option<Book>,
-    due: Option<Timestamp>,
-}
-
-impl Slot {
-    fn new(account: AccountId) -> Self {
-        Self { book: Some(Book::new(account)), due: None }
-    }
-}
-
 /// The books of one partition.
 pub(crate) struct Ledger {
-    books: HashMap<AccountId, Slot>,
-    /// Accounts by when they next have due work.
-    due: BTreeSet<(Timestamp, AccountId)>,
+    shelf: Shelf,
     followed: Arc<Followed>,
     calendar: CalendarMode,
     policy: Arc<Policy>,
@@ -60,40 +47,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(followed: Arc<Followed>, config: &Config) -> Self {
+    pub(crate) fn new(followed: Arc<Followed>, config: &Config, books_max: usize) -> Self {
         let back_office =
             By { subject: "back-office".into(), role: Submitter::System, session: None, origin: None, algo_id: None };
         Self {
-            books: HashMap::new(),
-            due: BTreeSet::new(),
+            shelf: Shelf::new(books_max),
             followed,
             calendar: config.calendar,
             policy: Arc::clone(&config.policy),
             back_office: Arc::new(back_office),
-        }
-    }
-
-    /// Looks again when an account next has due work.
-    fn index(due: &mut BTreeSet<(Timestamp, AccountId)>, account: AccountId, slot: &mut Slot, next: Option<Timestamp>) {
-        if slot.due == next {
-            return;
-        }
-        if let Some(before) = slot.due {
-            due.remove(&(before, account));
-        }
-        if let Some(next) = next {
-            due.insert((next, account));
-        }
-        slot.due = next;
-    }
-
-    fn index_all(&mut self) {
-        let facts = self.followed.read();
-        self.due.clear();
-        for (account, slot) in &mut self.books {
-            slot.due = None;
-            let next = slot.book.as_ref().and_then(|book| book::next_due(book, &facts.market, self.calendar));
-            Self::index(&mut self.due, *account, slot, next);
         }
     }
 }
@@ -104,18 +66,74 @@ impl Subject for Ledger {
     type Item = Submission;
 
     fn reset(&mut self) {
-        self.books.clear();
-        self.due.clear();
+        self.shelf.reset();
+    }
+
+    fn snapshots(&self) -> Option<(&'static str, String)> {
+        Some(("books", format!("{}/{}/{}", env!("CARGO_PKG_VERSION"), book::SHAPE, book::RULES)))
+    }
+
+    fn restore(&mut self, blob: &[u8], due: Vec<Due>) -> Result<(), String> {
+        let facts = self.followed.read();
+        let same = *blob == *calendar_mark(&facts.market, self.calendar);
+        self.shelf.restore(due, same)
+    }
+
+    fn cold(&self, key: &str) -> Option<Box<str>> {
+        self.shelf.is_cold(&AccountId::new(key).ok()?).then(|| key.into())
+    }
+
+    fn key(submission: &Submission) -> Box<str> {
+        submission.account.as_str().into()
+    }
+
+    fn warm(&mut self, key: &str, item: Option<&[u8]>) -> Result<(), String> {
+        let account = AccountId::new(key).map_err(|error| error.to_string())?;
+        let book = item.map(postcard::from_bytes::<Book>).transpose().map_err(|error| error.to_string())?;
+        if book.as_ref().is_some_and(|book| book.account != account) {
+            return Err(format!("the book of {account} is another's"));
+        }
+        let next = book.as_ref().and_then(|book| {
+            let facts = self.followed.read();
+            book::next_due(book, &facts.market, self.calendar)
+        });
+        self.shelf.warm(account, book.unwrap_or_else(|| Book::new(account)), next);
+        Ok(())
+    }
+
+    fn cool(&mut self) {
+        self.shelf.cool();
+    }
+
+    fn hand_over(&mut self) -> Encode {
+        let mark = calendar_mark(&self.followed.read().market, self.calendar);
+        let changed = self.shelf.hand_over();
+        Box::new(move || {
+            let item = |(book, due): (Arc<Book>, Option<Timestamp>)| {
+                let blob = postcard::to_stdvec(&*book).map_err(|error| error.to_string())?;
+                Ok(Item { key: book.account.as_str().into(), due: due.map(Timestamp::micros), blob: blob.into() })
+            };
+            Ok((changed.into_iter().map(item).collect::<Result<_, String>>()?, mark.into()))
+        })
+    }
+
+    fn saved(&mut self, saved: bool) {
+        self.shelf.saved(saved);
+    }
+
+    fn due_cold(&self, now: Timestamp, limit: usize) -> Vec<Box<str>> {
+        self.shelf.due_cold(now, limit)
     }
 
     fn replay(&mut self, stored: &Stored) -> Result<Replayed, String> {
         let entry = decode_entry(&stored.record.value).map_err(|e| e.to_string())?;
-        let slot = self.books.entry(entry.account).or_insert_with(|| Slot::new(entry.account));
-        let book = slot.book.take().ok_or("an earlier entry of the account could not be folded")?;
+        let book = self.shelf.take(entry.account).ok_or("an earlier entry of the account could not be folded")?;
         if entry.seq != book.seq + 1 {
             return Err(format!("its seq is {}, but {} is next in {}", entry.seq, book.seq + 1, entry.account));
         }
-        slot.book = Some(guarded(|| book::fold(book, entry.seq, entry.recorded_at, &entry.events))?);
+        let folded = guarded(|| book::fold(book, entry.seq, entry.recorded_at, &entry.events))?;
+        // When work is due is looked at once all is folded.
+        self.shelf.put(folded, None);
         let refused = match entry.events.as_slice() {
             [Event { data: EventData::CommandRefused(refused), .. }] => Some(refused),
             _ => None,
@@ -123,21 +141,22 @@ impl Subject for Ledger {
         Ok(Replayed {
             key: Key(key_hash(entry.account.as_str(), entry.command.by.role, &entry.command.id)),
             content: content_of(&entry.command, refused),
+            first: is_first(entry.outcome, refused),
         })
     }
 
     fn replayed(&mut self) {
-        self.index_all();
+        let facts = self.followed.read();
+        self.shelf.index_hot(|book| book::next_due(book, &facts.market, self.calendar));
     }
 
     fn answer(&mut self, command: &Prepared<Submission>, how: How, place: Place) -> Result<Written, Broken> {
         let submission = &command.item;
         let account = submission.account;
-        let slot = self.books.entry(account).or_insert_with(|| Slot::new(account));
         let facts = self.followed.read();
         let now = place.recorded_at;
         let context = Context { now, market: &facts.market, calendar: self.calendar, policy: &self.policy };
-        let book = slot.book.as_ref().ok_or(Broken)?;
+        let book = self.shelf.get(account).ok_or(Broken)?;
         let (outcome, first, events) = match how {
             How::Repeat(first) => (schemas::Outcome::Repeat, Some(first), Vec::new()),
             How::Refuse(refusal) => (schemas::Outcome::Refused, None, book::refuse(refusal, now)),
@@ -177,14 +196,13 @@ impl Subject for Ledger {
             value.clear();
             encode_entry(&entry, &mut value);
         }
-        let folding = slot.book.take().ok_or(Broken)?;
+        let folding = self.shelf.take(account).ok_or(Broken)?;
         let folded = guarded(|| book::fold(folding, entry.seq, now, &entry.events)).map_err(|reason| {
             tracing::error!(%account, command = %submission.id, reason, "folding a decision failed; it will be refused");
             Broken
         })?;
         let next = book::next_due(&folded, &facts.market, self.calendar);
-        slot.book = Some(folded);
-        Self::index(&mut self.due, account, slot, next);
+        self.shelf.put(folded, next);
         Ok(Written {
             key: account.as_str().into(),
             ce_id: entry.ce_id().into(),
@@ -196,7 +214,7 @@ impl Subject for Ledger {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
+        self.shelf.next_due()
     }
 
     fn due(&mut self, now: Timestamp, limit: usize, is_known: &dyn Fn(&Key) -> bool) -> Vec<Prepared<Submission>> {
@@ -204,13 +222,10 @@ impl Subject for Ledger {
         let facts = self.followed.read();
         let context = Context { now, market: &facts.market, calendar: self.calendar, policy: &self.policy };
         while work.len() < limit {
-            let Some((at, account)) = self.due.first().copied().filter(|(at, _)| *at <= now) else { break };
-            self.due.remove(&(at, account));
-            let Some(slot) = self.books.get_mut(&account) else { continue };
             // Parked until its next entry: what is due but has an outcome must not come back for ever.
-            slot.due = None;
-            let Some(book) = &slot.book else { continue };
-            for (id, command) in book::due(book, &context, limit - work.len()) {
+            let Some(book) = self.shelf.park_next_due(now) else { break };
+            let account = book.account;
+            for (id, command) in book::due(&book, &context, limit - work.len()) {
                 let prepared = prepare(self.back_office_submission(account, id, command, now));
                 if !is_known(&prepared.key) {
                     work.push(prepared);
@@ -225,7 +240,9 @@ impl Subject for Ledger {
     }
 
     fn woken(&mut self) {
-        self.index_all();
+        let facts = self.followed.read();
+        self.shelf.index_hot(|book| book::next_due(book, &facts.market, self.calendar));
+        self.shelf.doubt_cold();
     }
 }
 
@@ -265,6 +282,23 @@ fn list(offsets: &[u64]) -> String {
 /// The refusal of a command that cannot be decided.
 pub(crate) fn undecodable<I>(command: &Prepared<I>) -> Refusal {
     Rejection::Undecodable.with(HASH, hex(&command.content))
+}
+
+/// What the calendar was when a snapshot's due times were reckoned: how many facts each exchange's had.
+fn calendar_mark(market: &Market, mode: CalendarMode) -> Vec<u8> {
+    let mut marks: Vec<String> = market
+        .seqs
+        .iter()
+        .filter(|(key, _)| key.starts_with("calendar/"))
+        .map(|(key, seq)| format!("{key}={seq}"))
+        .collect();
+    marks.sort_unstable();
+    format!("{mode:?} {}", marks.join(" ")).into_bytes()
+}
+
+/// Whether an entry is the first under its key: not a repeat, and not refused because the key was used before.
+pub(crate) fn is_first(outcome: schemas::Outcome, refused: Option<&domain::rejection::CommandRefused>) -> bool {
+    outcome != schemas::Outcome::Repeat && refused.is_none_or(|refused| refused.code != Rejection::IdempotencyKeyReused)
 }
 
 /// The hash of what a key was used for: of the body, unless the body itself could not be kept.
@@ -312,8 +346,8 @@ pub(crate) fn stored_by(by: &By) -> schemas::By<'_> {
 
 #[cfg(test)]
 impl Ledger {
-    fn book(&self, account: &AccountId) -> Option<Book> {
-        self.books.get(account).and_then(|slot| slot.book.clone())
+    fn book(&mut self, account: &AccountId) -> Option<Book> {
+        self.shelf.get(*account).cloned()
     }
 }
 

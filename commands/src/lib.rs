@@ -32,6 +32,8 @@ mod subject;
 
 mod ledger;
 
+mod shelf;
+
 mod facts;
 
 mod followed;
@@ -41,6 +43,10 @@ mod lane;
 mod queue;
 
 mod known;
+
+mod snapshots;
+
+mod staging;
 
 mod rate;
 

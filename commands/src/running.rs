@@ -15,11 +15,12 @@ use crate::{
     queue::{Queue, queue},
     rate::Rates,
     registrar::Registrar,
+    snapshots::Snapshots,
     subject::Subject,
     venue::Venue,
     writer::{State, Writer},
 };
-use event_log::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, EventLog, Topic, VALUE_BYTES_MAX};
+use event_log::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, EventLog, Topic, VALUE_BYTES_MAX, snapshot::Place};
 use event_schemas::{decode_entry, decode_market_entry};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -81,6 +82,9 @@ fn check(config: &Config) -> Result<(), Error> {
     if config.batch == 0 || config.batch > APPEND_RECORDS_MAX {
         return Err(Error::Config("a batch must hold at least one entry and at most what an append takes"));
     }
+    if config.snapshot_entries == 0 {
+        return Err(Error::Config("a snapshot must hold at least one entry more than the one before"));
+    }
     if config.batch_bytes > APPEND_BYTES_MAX - VALUE_BYTES_MAX {
         return Err(Error::Config("a batch must hold at most what an append takes, less one entry"));
     }
@@ -119,8 +123,10 @@ impl Starting {
         if !followed.reach(&ends, Duration::from_secs(MARKET_START_S)).await {
             return Err(Error::Config("the market could not be folded"));
         }
+        let ledger_partitions = log.partitions(Topic::Ledger);
+        let books_max = (config.books_max / ledger_partitions as usize).max(1);
         let ledger = self
-            .lane(log.partitions(Topic::Ledger), |_| Ledger::new(Arc::clone(&followed), &config), read_outcome)
+            .lane(ledger_partitions, |_| Ledger::new(Arc::clone(&followed), &config, books_max), read_outcome)
             .await?;
         let desk = Arc::new(Desk {
             ledger,
@@ -160,8 +166,16 @@ impl Starting {
         for partition in 0..partitions {
             let (queue, inbox) = queue(self.config.queue);
             let known = Arc::new(Outcomes::new());
+            let subject = subject(partition);
+            let mut state = State::new(Meters::new(S::TOPIC, partition));
+            if let (Some(store), Some((reader, version))) = (&self.config.snapshots, subject.snapshots()) {
+                let place = Place { reader, topic: S::TOPIC, partition };
+                let snapshots = Snapshots::new(Arc::clone(store), place, version, self.config.snapshot_entries);
+                known.set_older(Some(snapshots.older()));
+                state.snapshots = Some(snapshots);
+            }
             let writer = Writer {
-                subject: subject(partition),
+                subject,
                 partition,
                 inbox,
                 queue: queue.state(),
@@ -170,7 +184,7 @@ impl Starting {
                 batch: self.config.batch,
                 batch_bytes: self.config.batch_bytes,
                 stop: self.stop.clone(),
-                state: State::new(Meters::new(S::TOPIC, partition)),
+                state,
             };
             let (ready, is_ready) = oneshot::channel();
             self.writers.push(tokio::spawn(writer.run(Arc::clone(&self.log), ready)));

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use crate::{known::Key, outcome::Outcome, queue::Prepared};
 use bytes::Bytes;
 use domain::{rejection::Refusal, time::Timestamp};
-use event_log::{RecordKind, Stored, TEXT_BYTES_MAX, Topic};
+use event_log::{
+    RecordKind, Stored, TEXT_BYTES_MAX, Topic,
+    snapshot::{Due, Item},
+};
 use tokio::sync::watch;
 
 /// The state that deciding needs and the way from a command to an entry.
@@ -27,6 +30,53 @@ pub(crate) trait Subject: Send + 'static {
     /// # Errors
     /// In words, when it cannot be read or does not follow what was folded.
     fn replay(&mut self, stored: &Stored) -> Result<Replayed, String>;
+
+    /// The reader's name and the version of its snapshots; `None` if it is always folded from the start.
+    fn snapshots(&self) -> Option<(&'static str, String)> {
+        None
+    }
+
+    /// To where a snapshot ends, instead of [`Subject::reset`]; when its items are due comes with it.
+    ///
+    /// # Errors
+    /// In words, when it cannot be read.
+    fn restore(&mut self, _blob: &[u8], _due: Vec<Due>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What must be [`Subject::warm`] before entries with this key are folded, or commands decided.
+    fn cold(&self, _key: &str) -> Option<Box<str>> {
+        None
+    }
+
+    /// The key of the entry that a command will get.
+    fn key(_item: &Self::Item) -> Box<str> {
+        Box::default()
+    }
+
+    /// Takes in an item of a snapshot; nothing, if it has none.
+    ///
+    /// # Errors
+    /// In words, when it cannot be read.
+    fn warm(&mut self, _key: &str, _item: Option<&[u8]>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Lets go of what is saved and was not used of late, if it holds more than it should.
+    fn cool(&mut self) {}
+
+    /// What changed since the last hand-over; called only when nothing is ahead of the log.
+    fn hand_over(&mut self) -> Encode {
+        Box::new(|| Ok(Default::default()))
+    }
+
+    /// Whether what was handed over last is saved; if not, it is handed over again.
+    fn saved(&mut self, _saved: bool) {}
+
+    /// What of the work that is due is cold, at most `limit`.
+    fn due_cold(&self, _now: Timestamp, _limit: usize) -> Vec<Box<str>> {
+        Vec::new()
+    }
 
     /// All that was recorded is folded.
     fn replayed(&mut self);
@@ -60,7 +110,12 @@ pub(crate) trait Subject: Send + 'static {
 pub(crate) struct Replayed {
     pub key: Key,
     pub content: [u8; 16],
+    /// Whether it is the first under its key.
+    pub first: bool,
 }
+
+/// Makes items and a state's blob of what changed, beside the writer's work.
+pub(crate) type Encode = Box<dyn FnOnce() -> Result<(Vec<Item>, Bytes), String> + Send>;
 
 /// How a command is to be answered.
 #[derive(Debug)]

@@ -13,6 +13,8 @@ use crate::{
     metrics::Meters,
     outcome::Answered,
     queue::{HandOver, Prepared, QueueState, Reply, Waiter},
+    snapshots::Snapshots,
+    staging::{BURST_COMMANDS, Looking, Staged, found},
     subject::{How, Place, Subject},
 };
 use domain::{
@@ -30,10 +32,6 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Commands decided before the writer lets other tasks run: well under a millisecond.
-const BURST_COMMANDS: usize = 64;
-/// Due commands decided before clients are looked at again, so that a day's end does not starve them.
-const DUE_COMMANDS: usize = 32;
 /// The writer of one partition.
 pub(crate) struct Writer<S: Subject> {
     pub subject: S,
@@ -58,10 +56,18 @@ pub(crate) struct State<I> {
     /// No entry is recorded before this.
     pub recorded_at: Timestamp,
     pub speculative: Speculative,
-    backlog: VecDeque<(Prepared<I>, Waiter)>,
+    /// Commands that wait to be looked up.
+    pub backlog: VecDeque<(Prepared<I>, Waiter)>,
+    /// Commands that are being looked up.
+    pub looking: Option<Looking<I>>,
+    /// Commands that can be decided.
+    pub ready: VecDeque<Staged<I>>,
+    pub snapshots: Option<Snapshots>,
+    /// What the store says cannot be right: it is forgotten before the log is folded again.
+    pub distrusted: bool,
     /// Keys whose decision could not be folded: they are refused when decided again.
     poison: HashSet<Key>,
-    meters: Meters,
+    pub meters: Meters,
     /// Losses and failed claims since entries last landed.
     pub failures: u32,
 }
@@ -75,6 +81,10 @@ impl<I> State<I> {
             recorded_at: Timestamp::from_micros(i64::MIN),
             speculative: Speculative::default(),
             backlog: VecDeque::new(),
+            looking: None,
+            ready: VecDeque::new(),
+            snapshots: None,
+            distrusted: false,
             poison: HashSet::new(),
             meters,
             failures: 0,
@@ -130,7 +140,9 @@ impl<S: Subject> Writer<S> {
             if let Some(ready) = ready.take() {
                 drop(ready.send(Ok(())));
             }
-            match self.serve(&*log).await {
+            let ended = self.serve(&*log).await;
+            self.unstage();
+            match ended {
                 Ended::Stopped => break,
                 Ended::Lost(lost) => {
                     self.queue.set_serving(false);
@@ -142,6 +154,7 @@ impl<S: Subject> Writer<S> {
         }
         self.queue.set_serving(false);
         self.turn_away();
+        self.save_at_stop().await;
     }
 
     /// Never before what was recorded last.
@@ -164,15 +177,11 @@ impl<S: Subject> Writer<S> {
                 self.queue.set_serving(false);
                 self.turn_away();
             } else if self.fill(&mut next).is_err() {
-                // What is under way was decided well, and must not land behind the back of the next claim.
-                let mut orphans = Orphans::default();
-                if flying.is_some() {
-                    let appended = landed(&mut flying).await;
-                    let Flying { landings, since, .. } = flying.take().expect("it was awaited");
-                    orphans = self.settle(appended, landings, since).err().unwrap_or_default();
-                }
-                orphans.absent.extend(next.landings);
-                return Ended::Lost(orphans);
+                return Ended::Lost(self.abandon(&mut flying, next).await);
+            }
+            if flying.is_none() && next.is_empty() && self.state.ready.is_empty() && self.state.looking.is_none() {
+                // All that was decided is live, so nothing speculative is handed over.
+                self.hand_over_if_due();
             }
             if flying.is_none() && !next.is_empty() {
                 flying = Some(self.launch(log, std::mem::take(&mut next)));
@@ -182,7 +191,7 @@ impl<S: Subject> Writer<S> {
             }
             let room = !stopping && self.has_room(&next);
             let more = room && self.has_work();
-            let due_at = self.subject.next_due().filter(|_| room && !more);
+            let due_at = self.subject.next_due().filter(|_| room && !more && self.may_stage());
             if alarm.as_ref().map(|(at, _)| *at) != due_at {
                 alarm = due_at.map(|at| (at, clock.reach(at)));
             }
@@ -194,6 +203,16 @@ impl<S: Subject> Writer<S> {
                         orphans.absent.extend(next.landings);
                         return Ended::Lost(orphans);
                     }
+                }
+                found = found(&mut self.state.looking), if self.state.looking.is_some() => {
+                    let looking = self.state.looking.take().expect("it was polled");
+                    if self.looked(looking, found).is_err() {
+                        return Ended::Lost(self.abandon(&mut flying, next).await);
+                    }
+                }
+                saved = saved(&mut self.state.snapshots), if is_saving(&self.state.snapshots) => {
+                    self.subject.saved(saved);
+                    self.subject.cool();
                 }
                 () = tokio::task::yield_now(), if more => {}
                 handed = self.inbox.recv(), if room => match handed {
@@ -207,14 +226,29 @@ impl<S: Subject> Writer<S> {
         }
     }
 
+    /// Lets what is under way land: it was decided well, and must not land behind the back of the next claim.
+    async fn abandon(&mut self, flying: &mut Option<Flying<'_>>, next: Flight) -> Orphans {
+        let mut orphans = Orphans::default();
+        if flying.is_some() {
+            let appended = landed(flying).await;
+            let Flying { landings, since, .. } = flying.take().expect("it was awaited");
+            orphans = self.settle(appended, landings, since).err().unwrap_or_default();
+        }
+        orphans.absent.extend(next.landings);
+        orphans
+    }
+
     fn has_room(&self, flight: &Flight) -> bool {
         flight.landings.len() < self.batch && (flight.is_empty() || flight.bytes < self.batch_bytes)
     }
 
     fn has_work(&self) -> bool {
-        !self.state.backlog.is_empty()
-            || !self.inbox.is_empty()
-            || self.subject.next_due().is_some_and(|at| at <= self.clock.now())
+        let waits = || {
+            !self.state.backlog.is_empty()
+                || !self.inbox.is_empty()
+                || self.subject.next_due().is_some_and(|at| at <= self.clock.now())
+        };
+        !self.state.ready.is_empty() || (self.may_stage() && waits())
     }
 
     /// Decides a burst of what waits into the flight.
@@ -223,46 +257,36 @@ impl<S: Subject> Writer<S> {
             return Ok(());
         }
         let began = Instant::now();
-        let before = flight.landings.len();
-        self.fill_due(flight)?;
-        while flight.landings.len() - before < BURST_COMMANDS && self.has_room(flight) {
-            if self.state.backlog.is_empty() {
-                let Ok(handed) = self.inbox.try_recv() else { break };
-                spread(&mut self.state.backlog, handed);
-            }
-            let Some((command, waiter)) = self.state.backlog.pop_front() else { break };
-            self.take(command, waiter, flight)?;
+        let (mut taken, before) = (0, flight.landings.len());
+        while taken < BURST_COMMANDS && self.has_room(flight) {
+            let Some(staged) = self.state.ready.pop_front() else {
+                if self.may_stage() && self.stage()? {
+                    continue;
+                }
+                break;
+            };
+            taken += 1;
+            self.take(staged, flight)?;
         }
         let decided = flight.landings.len() - before;
         if decided > 0 {
             self.state.meters.decide(began.elapsed(), decided);
             self.state.meters.queue.set(count(self.queue.waiting()));
+            if self.state.looking.is_none() && self.state.ready.is_empty() {
+                self.subject.cool();
+            }
         }
         Ok(())
     }
 
-    /// Decides some of what time has made due.
-    fn fill_due(&mut self, flight: &mut Flight) -> Result<(), Lost> {
-        if self.subject.next_due().is_none_or(|at| at > self.clock.now()) {
-            return Ok(());
-        }
-        let now = self.now();
-        let (outcomes, speculative) = (&self.outcomes, &self.state.speculative);
-        let is_known = |key: &Key| speculative.contains_key(key) || outcomes.get(key).is_some();
-        let due = self.subject.due(now, DUE_COMMANDS, &is_known);
-        self.state.meters.due.increment(due.len() as u64);
-        self.state.meters.due_lag(self.subject.next_due(), now);
-        for command in due {
-            self.decide(command, Waiter::Nobody, flight)?;
-        }
-        Ok(())
-    }
-
-    /// Takes one command from the queue: known keys go back to the desk, the others are decided.
-    fn take(&mut self, command: Prepared<S::Item>, waiter: Waiter, flight: &mut Flight) -> Result<(), Lost> {
-        self.queue.taken(1);
-        match self.outcomes.get(&command.key) {
+    /// Takes one command: known keys go back to the desk, the others are decided.
+    fn take(&mut self, staged: Staged<S::Item>, flight: &mut Flight) -> Result<(), Lost> {
+        let Staged { command, waiter, known } = staged;
+        let nobodys = matches!(waiter, Waiter::Nobody);
+        match self.outcomes.get(&command.key).or(known) {
             Some(known) => waiter.reply(Reply::Known { known, replayed: true }),
+            // Due work that was named twice is done once.
+            None if nobodys && self.state.speculative.contains_key(&command.key) => {}
             None => self.decide(command, waiter, flight)?,
         }
         Ok(())
@@ -283,8 +307,7 @@ impl<S: Subject> Writer<S> {
         let offset = self.state.reader.offset + (source - self.state.reader.last - 1).unsigned_abs();
         let Ok(written) = self.subject.answer(&command, how, Place { offset, source, recorded_at }) else {
             self.state.poison.insert(command.key);
-            self.queue.returned(1);
-            self.state.backlog.push_front((command, waiter));
+            self.state.ready.push_front(Staged { command, waiter, known: None });
             return Err(Lost);
         };
         self.state.source = source;
@@ -302,9 +325,10 @@ impl<S: Subject> Writer<S> {
             kinds: written.kinds,
             traceparent: None,
         };
+        let bytes = written.value.len();
         let record = Record { key: Some(written.key), headers, value: written.value };
         let (key, content, outcome) = (command.key, command.content, written.outcome);
-        flight.push(record, Landing { key, content, outcome, first, repeat, after, source, waiter });
+        flight.push(record, Landing { key, content, outcome, first, repeat, after, source, bytes, waiter });
         Ok(())
     }
 
@@ -356,9 +380,9 @@ impl<S: Subject> Writer<S> {
 
     /// The entry is durable and live.
     fn land(&mut self, landing: Landing, offset: u64) {
-        let Landing { key, content, outcome, first, repeat, waiter, .. } = landing;
+        let Landing { key, content, outcome, first, repeat, waiter, bytes, .. } = landing;
+        self.remember(first.then_some((key, Known { content, offset })), bytes);
         if first {
-            self.outcomes.remember(key, Known { content, offset });
             self.state.speculative.remove(&key);
             self.state.poison.remove(&key);
         }
@@ -366,6 +390,19 @@ impl<S: Subject> Writer<S> {
         match self.outcomes.get(&key).filter(|_| repeat) {
             Some(known) => waiter.reply(Reply::Known { known, replayed: true }),
             None => waiter.reply(Reply::Done(Answered { outcome, partition, offset, replayed: false })),
+        }
+    }
+
+    /// A live entry of so many bytes is folded, the first under this key.
+    pub(crate) fn remember(&mut self, first: Option<(Key, Known)>, bytes: usize) {
+        if let Some((key, known)) = first {
+            self.outcomes.remember(key, known);
+        }
+        if let Some(snapshots) = &mut self.state.snapshots {
+            snapshots.folded(bytes);
+            if let Some((key, known)) = first {
+                snapshots.remember(key, known);
+            }
         }
     }
 
@@ -406,9 +443,9 @@ impl<S: Subject> Writer<S> {
 }
 
 /// What was decided is of no use.
-struct Lost;
+pub(crate) struct Lost;
 
-fn spread<I>(backlog: &mut VecDeque<(Prepared<I>, Waiter)>, handed: HandOver<I>) {
+pub(crate) fn spread<I>(backlog: &mut VecDeque<(Prepared<I>, Waiter)>, handed: HandOver<I>) {
     handed.spread(|command, waiter| backlog.push_back((command, waiter)));
 }
 
@@ -424,6 +461,18 @@ async fn ring(alarm: &mut Option<Alarm<'_>>) {
         Some((_, alarm)) => alarm.as_mut().await,
         None => std::future::pending().await,
     }
+}
+
+/// Whether the save under way succeeded, once it ended.
+async fn saved(snapshots: &mut Option<Snapshots>) -> bool {
+    match snapshots {
+        Some(snapshots) => snapshots.saved().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn is_saving(snapshots: &Option<Snapshots>) -> bool {
+    snapshots.as_ref().is_some_and(Snapshots::is_saving)
 }
 
 /// Resolves when due times may have changed.

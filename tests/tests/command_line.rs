@@ -340,7 +340,7 @@ fn replay_can_stop_at_an_offset_and_tell_one_account() {
 fn bench_without_a_name_lists_what_there_is() {
     let list = binary::run(["bench"]);
     let said = list.out + &list.err;
-    for name in ["log", "orders", "replay", "query"] {
+    for name in ["log", "orders", "replay", "query", "soak"] {
         assert!(said.contains(name), "does not list {name}:\n{said}");
     }
 }

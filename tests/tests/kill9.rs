@@ -48,8 +48,13 @@ fn nothing_acknowledged_is_lost_and_nothing_doubled_in_twenty_kills_under_load()
     eprintln!("BAHI_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let start =
-        || Server::start_with(folder.path(), &["--calendar", "always-open"], &[("BAHI_REQUESTS_PER_SECOND", "0")]);
+    let start = || {
+        Server::start_with(
+            folder.path(),
+            &["--calendar", "always-open", "--snapshot-entries", "100", "--books-max", "2"],
+            &[("BAHI_REQUESTS_PER_SECOND", "0")],
+        )
+    };
     let mut server = start();
     let tokens = Tokens {
         operator: token(folder.path(), "operator", &[], &[]),

@@ -40,7 +40,15 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let (result, bytes_per_entry) = tokio::task::spawn_blocking(move || measured(&path))
         .await
         .map_err(|why| Error::Usage(format!("the writers ended badly: {why}")))??;
-    Ok(Report { bench: "log", results: vec![result], fdatasync_ms, load, bytes_per_entry, verify: "clean" })
+    Ok(Report {
+        bench: "log",
+        results: vec![result],
+        fdatasync_ms,
+        load,
+        bytes_per_entry,
+        memory: None,
+        verify: "clean",
+    })
 }
 
 fn measured(folder: &Path) -> Result<(Measure, u64), Error> {

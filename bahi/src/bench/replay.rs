@@ -88,7 +88,7 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     };
     let results =
         vec![measure("cold_replay", wall.as_secs_f64()), measure("cold_replay_per_core", replayed.cpu_seconds)];
-    Ok(Report { bench: "replay", results, fdatasync_ms, load, bytes_per_entry, verify: "clean" })
+    Ok(Report { bench: "replay", results, fdatasync_ms, load, bytes_per_entry, memory: None, verify: "clean" })
 }
 
 /// Makes the log and gives the number of its records.

@@ -20,6 +20,56 @@ pub struct Measure {
     pub p99_ms: Option<f64>,
 }
 
+/// Memory of a server at its start and while it is used.
+#[derive(Debug, Clone, Serialize)]
+pub struct Memory {
+    /// Seconds from the start of the process until it was ready.
+    #[serde(serialize_with = "rounded")]
+    pub ready_s: f64,
+    /// Resident bytes then.
+    pub ready_bytes: u64,
+    /// Seconds, orders so far and resident bytes, along the way.
+    pub samples: Vec<(u64, u64, u64)>,
+}
+
+/// Rows of a table of samples.
+const SAMPLE_ROWS: usize = 12;
+
+impl Memory {
+    fn print(&self) -> Result<(), Error> {
+        let mb = |bytes: u64| grouped((bytes >> 20) as f64);
+        out::say(&format!("ready after {:.2} s with {} MB", self.ready_s, mb(self.ready_bytes)))?;
+        let every = self.samples.len().div_ceil(SAMPLE_ROWS).max(1);
+        let row =
+            |(seconds, orders, bytes): &(u64, u64, u64)| vec![seconds.to_string(), grouped(*orders as f64), mb(*bytes)];
+        let mut rows: Vec<Vec<String>> = self.samples.iter().step_by(every).map(row).collect();
+        rows.extend(self.samples.last().map(row));
+        out::table(&["second", "orders", "MB"], &rows)?;
+        let bytes = || self.samples.iter().map(|(_, _, bytes)| *bytes);
+        let (least, most) = (bytes().min().unwrap_or(0), bytes().max().unwrap_or(0));
+        out::say(&format!(
+            "least {} MB, most {} MB, slope {:.0} bytes an order over the second half",
+            mb(least),
+            mb(most),
+            self.slope()
+        ))
+    }
+
+    /// Bytes an order, by least squares over the second half of the samples: what grows for ever shows there.
+    fn slope(&self) -> f64 {
+        let half = &self.samples[self.samples.len() / 2..];
+        let count = half.len().max(1) as f64;
+        let mean = |of: fn(&(u64, u64, u64)) -> u64| half.iter().map(|sample| of(sample) as f64).sum::<f64>() / count;
+        let (orders, bytes) = (mean(|sample| sample.1), mean(|sample| sample.2));
+        let (mut both, mut own) = (0.0, 0.0);
+        for (_, order, byte) in half {
+            both += (*order as f64 - orders) * (*byte as f64 - bytes);
+            own += (*order as f64 - orders).powi(2);
+        }
+        if own == 0.0 { 0.0 } else { both / own }
+    }
+}
+
 /// All of one bench.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -35,6 +85,9 @@ pub struct Report {
     pub load: f64,
     /// Bytes on disk for each entry, indexes and all.
     pub bytes_per_entry: u64,
+    /// What a soak saw of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
     /// `clean`: a bench whose ledger does not verify fails.
     pub verify: &'static str,
 }
@@ -55,6 +108,9 @@ impl Report {
         };
         let rows: Vec<Vec<String>> = self.results.iter().map(row).collect();
         out::table(&[self.bench, "per second", "p50 ms", "p99 ms"], &rows)?;
+        if let Some(memory) = &self.memory {
+            memory.print()?;
+        }
         out::say(&format!(
             "fdatasync {:.2} ms, load average {:.2} before, {} bytes per entry, verify {}",
             self.fdatasync_ms, self.load, self.bytes_per_entry, self.verify
@@ -92,6 +148,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_slope_is_of_the_second_half() {
+        let samples = [(0, 0, 900), (1, 10, 100), (2, 20, 140), (3, 30, 180)].to_vec();
+        let memory = Memory { ready_s: 0.0, ready_bytes: 0, samples };
+        assert_eq!(memory.slope(), 4.0);
+    }
+
+    #[test]
     fn the_line_has_the_names_that_the_contract_gives() {
         let measure =
             |name: &str, p50_ms| Measure { name: name.to_owned(), per_second: 12_345.678, p50_ms, p99_ms: p50_ms };
@@ -101,6 +164,7 @@ mod tests {
             fdatasync_ms: 0.5,
             load: 0.25,
             bytes_per_entry: 812,
+            memory: None,
             verify: "clean",
         };
         assert_eq!(

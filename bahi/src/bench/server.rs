@@ -27,7 +27,16 @@ impl Server {
     /// # Errors
     /// When it does not say where it listens within the time.
     pub async fn start(data: &Path) -> Result<Server, Error> {
+        Server::start_hurried(data, "1", Duration::from_secs(START_S_MAX)).await
+    }
+
+    /// The same, its clock so many times as fast, and waited for so long.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_hurried(data: &Path, speed: &str, limit: Duration) -> Result<Server, Error> {
         let mut command = this_program()?;
+        command.env("BAHI_CLOCK_SPEED", speed);
         command.arg("serve").arg("--data").arg(data);
         command.args(["--listen", "127.0.0.1:0", "--calendar", "always-open"]);
         command.args(["--requests-per-second", "0", "--log", "warn"]);
@@ -43,13 +52,21 @@ impl Server {
             }
             Ok(None)
         };
-        let address = tokio::time::timeout(Duration::from_secs(START_S_MAX), listening).await;
+        let address = tokio::time::timeout(limit, listening).await;
         match address {
             Ok(Ok(Some(address))) => Ok(Server { child, _output: output, address }),
             Ok(Err(why)) => Err(Error::Output(why)),
             Ok(Ok(None)) => Err(Error::Server("the server ended before it listened; see above".to_owned())),
-            Err(_) => Err(Error::Server(format!("the server did not listen within {START_S_MAX} seconds"))),
+            Err(_) => Err(Error::Server(format!("the server did not listen within {} seconds", limit.as_secs()))),
         }
+    }
+
+    /// Its resident memory in bytes; `None` where the system does not say.
+    pub fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib << 10)
     }
 
     /// Its CPU time so far; `None` where the system does not say.

@@ -35,7 +35,7 @@ impl Subject for Sum {
         let number = stored.record.value[0];
         self.seq += 1;
         self.sum += u64::from(number);
-        Ok(Replayed { key: Key([number; 16]), content: [number; 16] })
+        Ok(Replayed { key: Key([number; 16]), content: [number; 16], first: true })
     }
 
     fn replayed(&mut self) {}

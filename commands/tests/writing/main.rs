@@ -12,4 +12,6 @@ mod faults;
 #[cfg(test)]
 mod market;
 #[cfg(test)]
+mod snapshots;
+#[cfg(test)]
 mod venue;

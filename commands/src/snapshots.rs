@@ -1,0 +1,219 @@
+//! A writer's snapshots: when one is taken, how it is saved beside the writer's work, and what is asked of it later.
+//!
+//! Holds nothing speculative: the writer hands over only when all that it decided is live. Knows neither accounts
+//! nor facts.
+
+use crate::{
+    known::{Key, Known, Outcomes},
+    subject::Encode,
+};
+use bytes::Bytes;
+use event_log::{
+    BoxFuture, Error, EventLog,
+    rule::Reader,
+    snapshot::{self, Due, LOOK_UP_KEYS_MAX, PAGE_ITEMS_MAX, Place, Save, SnapshotStore, State, usable},
+};
+use std::{sync::Arc, time::Instant};
+use tokio::task::JoinHandle;
+
+/// How many bytes of entries are folded at most before a snapshot is taken: a start folds them in about a second.
+const SNAPSHOT_BYTES: usize = 256 << 20;
+
+/// Keys with what each was first used for.
+pub(crate) type Keys = Vec<(Key, Known)>;
+
+/// How a save ended: where it ended, and the keys of one that failed.
+type Saved = Result<u64, (Error, Keys)>;
+
+/// What was looked up, in the order it was asked.
+pub(crate) struct Found {
+    pub known: Vec<Option<Known>>,
+    pub items: Vec<Option<Bytes>>,
+}
+
+/// One writer's place in the store.
+pub(crate) struct Snapshots {
+    store: Arc<dyn SnapshotStore>,
+    place: Place,
+    version: Box<str>,
+    every: usize,
+    /// The offset of what is stored.
+    onto: u64,
+    /// Since the last hand-over.
+    entries: usize,
+    bytes: usize,
+    /// Keys first used since the last hand-over.
+    fresh: Keys,
+    saving: Option<JoinHandle<Saved>>,
+}
+
+impl Snapshots {
+    pub(crate) fn new(store: Arc<dyn SnapshotStore>, place: Place, version: String, every: usize) -> Self {
+        let version = version.into();
+        Self { store, place, version, every, onto: 0, entries: 0, bytes: 0, fresh: Keys::new(), saving: None }
+    }
+
+    /// The state to fold on from, if there is one to be believed, and what is due in it.
+    pub(crate) async fn begin(&mut self, log: &dyn EventLog) -> Result<Option<(State, Vec<Due>)>, Error> {
+        (self.entries, self.bytes, self.onto) = (0, 0, 0);
+        self.fresh.clear();
+        let Some(state) = usable(&*self.store, log, self.place, &self.version).await? else { return Ok(None) };
+        let mut due: Vec<Due> = Vec::new();
+        loop {
+            let page = self.store.due(self.place, due.last().cloned(), PAGE_ITEMS_MAX).await?;
+            if page.is_empty() {
+                break;
+            }
+            due.extend(page);
+        }
+        self.onto = state.reader.offset;
+        Ok(Some((state, due)))
+    }
+
+    /// Forgets what is stored, which cannot be believed: the next is the first.
+    pub(crate) async fn start_over(&mut self) -> Result<(), Error> {
+        (self.entries, self.bytes, self.onto) = (0, 0, 0);
+        self.fresh.clear();
+        self.store.forget(self.place).await
+    }
+
+    /// A live entry of so many bytes was folded.
+    pub(crate) fn folded(&mut self, bytes: usize) {
+        self.entries += 1;
+        self.bytes += bytes;
+    }
+
+    /// A key was first used.
+    pub(crate) fn remember(&mut self, key: Key, known: Known) {
+        self.fresh.push((key, known));
+    }
+
+    /// Whether it is time for the next, and the one before is saved.
+    pub(crate) fn is_due(&self) -> bool {
+        self.saving.is_none() && (self.entries >= self.every || self.bytes >= SNAPSHOT_BYTES)
+    }
+
+    /// Whether the next is due twice over while the one before is still being saved.
+    pub(crate) fn is_late(&self) -> bool {
+        self.entries >= 2 * self.every || self.bytes >= 2 * SNAPSHOT_BYTES
+    }
+
+    /// Whether anything was folded that is not stored.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.entries > 0
+    }
+
+    /// Saves beside the writer's work; keys that are saved leave memory.
+    pub(crate) fn hand_over(&mut self, reader: Reader, encode: Encode, outcomes: &Arc<Outcomes>) {
+        (self.entries, self.bytes) = (0, 0);
+        let keys = std::mem::take(&mut self.fresh);
+        let (store, place, onto, version) = (Arc::clone(&self.store), self.place, self.onto, self.version.clone());
+        let outcomes = Arc::clone(outcomes);
+        self.saving = Some(tokio::spawn(async move {
+            let began = Instant::now();
+            let encoded = tokio::task::spawn_blocking(encode).await.map_err(|why| why.to_string()).flatten();
+            let (items, blob) = match encoded {
+                Ok(encoded) => encoded,
+                Err(reason) => return Err((Error::Unknown { reason }, keys)),
+            };
+            let known = keys.iter().map(|(key, known)| (key.0, (*known).into())).collect();
+            let state = State { reader, version, blob };
+            let count = items.len();
+            match store.save(place, Save { onto, state, items, removed: Vec::new(), known }).await {
+                Ok(()) => {
+                    outcomes.forget(&keys);
+                    let (offset, took) = (reader.offset, began.elapsed());
+                    tracing::debug!(
+                        reader = place.reader,
+                        offset,
+                        items = count,
+                        keys = keys.len(),
+                        ?took,
+                        "a snapshot is saved"
+                    );
+                    Ok(offset)
+                }
+                Err(error) => Err((error, keys)),
+            }
+        }));
+    }
+
+    /// Waits for the save under way, for ever if there is none; safe to be dropped. Whether it is saved.
+    pub(crate) async fn saved(&mut self) -> bool {
+        let Some(saving) = &mut self.saving else { return std::future::pending().await };
+        let ended = saving.await;
+        self.saving = None;
+        match ended {
+            Ok(Ok(offset)) => {
+                self.onto = offset;
+                true
+            }
+            Ok(Err((error, mut keys))) => {
+                tracing::warn!(reader = self.place.reader, partition = self.place.partition, %error, "a snapshot was not saved");
+                keys.append(&mut self.fresh);
+                self.fresh = keys;
+                false
+            }
+            Err(error) => {
+                tracing::error!(reader = self.place.reader, partition = self.place.partition, %error, "saving a snapshot ended badly");
+                false
+            }
+        }
+    }
+
+    pub(crate) fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    /// Looks up keys and items.
+    pub(crate) fn look_up(&self, keys: Vec<Key>, items: Vec<Box<str>>) -> BoxFuture<'static, Result<Found, Error>> {
+        let (store, place) = (Arc::clone(&self.store), self.place);
+        Box::pin(async move {
+            let mut found = Found { known: Vec::new(), items: Vec::new() };
+            for keys in keys.chunks(LOOK_UP_KEYS_MAX) {
+                let known = store.known(place, keys.iter().map(|key| key.0).collect()).await?;
+                found.known.extend(known.into_iter().map(|known| known.map(Known::from)));
+            }
+            for items in items.chunks(LOOK_UP_KEYS_MAX) {
+                found.items.extend(store.items(place, items.to_vec()).await?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// For who asks for one key, beside the writer.
+    pub(crate) fn older(&self) -> Older {
+        Older { store: Arc::clone(&self.store), place: self.place }
+    }
+}
+
+/// Keys that are no longer in memory.
+#[derive(Clone)]
+pub(crate) struct Older {
+    store: Arc<dyn SnapshotStore>,
+    place: Place,
+}
+
+impl Older {
+    pub(crate) async fn find(&self, key: &Key) -> Option<Known> {
+        match self.store.known(self.place, vec![key.0]).await {
+            Ok(found) => found.first().copied().flatten().map(Known::from),
+            Err(error) => {
+                tracing::warn!(reader = self.place.reader, partition = self.place.partition, %error, "a key was not looked up");
+                None
+            }
+        }
+    }
+}
+
+impl From<snapshot::Known> for Known {
+    fn from(known: snapshot::Known) -> Self {
+        Self { content: known.content, offset: known.offset }
+    }
+}
+
+impl From<Known> for snapshot::Known {
+    fn from(known: Known) -> Self {
+        Self { content: known.content, offset: known.offset }
+    }
+}

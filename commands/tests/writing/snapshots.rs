@@ -1,0 +1,194 @@
+//! Snapshots: a start from one is the same as one from the first entry, and none holds what is not in the log.
+
+use crate::common::*;
+use commands::{Answer, Config};
+use domain::{
+    book::{self, Book},
+    command::Submitter,
+    rejection::Rejection,
+};
+use event_log::{
+    EventLog, Topic,
+    memory::{Fault, Memory},
+    rule::Reader,
+    snapshot::{Place, Save, SnapshotStore, memory::Memory as Snapshots},
+};
+use std::{collections::HashMap, sync::Arc};
+
+const BOOKS: Place = Place { reader: "books", topic: Topic::Ledger, partition: 0 };
+
+/// So few entries and books that nearly everything is cold and old.
+fn small(clock: &Arc<Driven>, store: &Snapshots) -> Config {
+    Config { snapshots: Some(Arc::new(store.clone())), snapshot_entries: 5, books_max: 2, ..config(clock) }
+}
+
+fn name(number: usize) -> String {
+    format!("A{}", number % 7)
+}
+
+/// Books by a plain fold of the log up to an offset.
+async fn folded(log: &Memory, end: u64) -> (HashMap<String, Book>, Reader) {
+    let mut books = HashMap::new();
+    let mut reader = Reader::default();
+    for stored in records(log).await.into_iter().take_while(|stored| stored.offset < end) {
+        if reader.fold(stored.offset, &stored.record.headers).unwrap() != event_log::rule::Verdict::Entry {
+            continue;
+        }
+        let entry = event_schemas::decode_entry(&stored.record.value).unwrap();
+        let before = books.remove(entry.account.as_str()).unwrap_or_else(|| Book::new(entry.account));
+        let after = book::fold(before, entry.seq, entry.recorded_at, &entry.events);
+        books.insert(entry.account.to_string(), after);
+    }
+    (books, reader)
+}
+
+/// What the store holds is what the log says up to the snapshot's end, no more and no less.
+async fn check(log: &Memory, store: &Snapshots) -> u64 {
+    let state = store.state(BOOKS).await.unwrap().expect("a snapshot was saved");
+    let (books, reader) = folded(log, state.reader.offset).await;
+    assert_eq!(state.reader, reader);
+    let items = store.page(BOOKS, None, 1_000).await.unwrap();
+    let kept: HashMap<String, Book> =
+        items.iter().map(|item| (item.key.to_string(), postcard::from_bytes(&item.blob).unwrap())).collect();
+    assert_eq!(kept, books);
+    state.reader.offset
+}
+
+#[tokio::test]
+async fn a_key_from_the_first_day_gets_its_first_answer_from_a_cold_book() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Snapshots::new());
+    let mut first = Vec::new();
+    for start in 0..4 {
+        let running = started(&log, small(&clock, &store)).await;
+        if start == 0 {
+            accepted(running.desk.submit_fact(fact("list", reliance())).await);
+        }
+        for number in 0..20 {
+            let (account, key) = (name(number), format!("{start}/{number}"));
+            if start == 0 && number < 7 {
+                first.push((account.clone(), answered(running.desk.submit(client(&account, &key, open())).await)));
+            } else {
+                accepted(running.desk.submit(client(&account, &key, deposit("10.00"))).await);
+            }
+        }
+        let tail = log.tail(Topic::Ledger, 0).await.unwrap();
+        for (number, (account, answer)) in first.iter().enumerate() {
+            let key = format!("0/{number}");
+            let again = answered(running.desk.submit(client(account, &key, open())).await);
+            assert!(again.replayed);
+            assert_eq!((&again.outcome, again.offset), (&answer.outcome, answer.offset));
+            let other = running.desk.submit(client(account, &key, deposit("1.00"))).await;
+            assert!(
+                matches!(other, Answer::KeyReused { first_offset, .. } if first_offset == answer.offset),
+                "{other:?}"
+            );
+            let account = crate::common::account(account);
+            let found = running.desk.outcome(&account, Submitter::Client, &id(&key)).await.expect("it has an outcome");
+            assert_eq!(found.offset, answer.offset);
+        }
+        assert_eq!(log.tail(Topic::Ledger, 0).await.unwrap(), tail, "a repeat adds nothing");
+        running.stop().await;
+        assert_eq!(check(&log, &store).await, log.tail(Topic::Ledger, 0).await.unwrap(), "the stop left one of all");
+    }
+    let (books, _) = folded(&log, u64::MAX).await;
+    assert_eq!(books.values().map(|book| book.cash.settled.smallest()).sum::<i64>(), 73 * 1_000);
+}
+
+#[tokio::test]
+async fn a_snapshot_never_holds_what_failed_to_land() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Snapshots::new());
+    let running = started(&log, small(&clock, &store)).await;
+    for number in 0..60 {
+        if number % 7 == 3 {
+            let lost = event_log::Error::Unknown { reason: "the answer was lost".into() };
+            log.inject(if number % 2 == 0 {
+                Fault::FailAfter(lost)
+            } else {
+                Fault::FailBefore(event_log::Error::Full)
+            });
+        }
+        insist(&running, client(&name(number), &format!("open-{}", number % 7), open())).await;
+        insist(&running, client(&name(number), &format!("d{number}"), deposit("10.00"))).await;
+        if number % 10 == 9 {
+            check(&log, &store).await;
+        }
+    }
+    running.stop().await;
+    check(&log, &store).await;
+    let (books, _) = folded(&log, u64::MAX).await;
+    assert_eq!(books.values().map(|book| book.cash.settled.smallest()).sum::<i64>(), 60 * 1_000);
+}
+
+#[tokio::test]
+async fn work_falls_due_for_cold_books_too() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Snapshots::new());
+    let running = started(&log, small(&clock, &store)).await;
+    accepted(running.desk.submit_fact(fact("list", reliance())).await);
+    for number in 0..7 {
+        accepted(running.desk.submit(client(&name(number), "open", open())).await);
+        accepted(running.desk.submit(client(&name(number), "d", deposit("1000.00"))).await);
+        accepted(running.desk.submit(client(&name(number), "o", buy(1, "100.00"))).await);
+    }
+    running.stop().await;
+    let running = started(&log, small(&clock, &store)).await;
+    clock.set("2026-11-24T15:31:00+05:30");
+    for number in 0..7 {
+        let expire = format!("expire/{}-3", name(number));
+        await_entry(&log, |entry| entry.command.id == expire).await;
+    }
+    running.stop().await;
+    let entries = live(&log).await;
+    assert_eq!(entries.iter().filter(|entry| entry.command.kind == "expire_order").count(), 7);
+    check(&log, &store).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_forgotten_and_the_log_is_folded_again() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Snapshots::new());
+    let running = started(&log, small(&clock, &store)).await;
+    for number in 0..7 {
+        accepted(running.desk.submit(client(&name(number), "open", open())).await);
+    }
+    running.stop().await;
+    // A state that fits and books that do not: found only when one is needed.
+    let state = store.state(BOOKS).await.unwrap().expect("a snapshot was saved");
+    let items = store.page(BOOKS, None, 100).await.unwrap();
+    let spoiled = items.into_iter().map(|mut item| {
+        item.blob = item.blob.slice(..item.blob.len() / 2);
+        item
+    });
+    let (onto, items) = (state.reader.offset, spoiled.collect());
+    store.save(BOOKS, Save { onto, state, items, removed: Vec::new(), known: Vec::new() }).await.unwrap();
+    let running = started(&log, small(&clock, &store)).await;
+    for number in 0..7 {
+        insist(&running, client(&name(number), "d", deposit("10.00"))).await;
+        let again = insist(&running, client(&name(number), "again", open())).await;
+        assert!(
+            matches!(again.outcome.result, commands::OutcomeResult::Refused { code: Rejection::AccountExists, .. }),
+            "{again:?}"
+        );
+    }
+    running.stop().await;
+    check(&log, &store).await;
+}
+
+#[tokio::test]
+async fn without_a_store_and_with_one_the_log_is_the_same() {
+    let mut logs = Vec::new();
+    for with_store in [false, true] {
+        let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Snapshots::new());
+        let config = |clock| if with_store { small(clock, &store) } else { config(clock) };
+        for start in 0..3 {
+            let running = started(&log, config(&clock)).await;
+            for number in 0..30 {
+                let command = client(&name(number), &format!("{start}/{number}"), deposit("1.00"));
+                answered(running.desk.submit(command).await);
+            }
+            running.stop().await;
+        }
+        logs.push(
+            live(&log).await.into_iter().map(|entry| (entry.account, entry.seq, entry.events)).collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(logs[0], logs[1]);
+}
