@@ -14,7 +14,7 @@ use domain::{
     event::{Event, EventData},
     time::Timestamp,
 };
-use event_schemas::entry::Entry;
+use event_schemas::entry::Happened;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The most postings sorted for one answer, some 100 MB: far more than a busy account has in a year.
@@ -42,7 +42,7 @@ impl Effective {
     }
 
     /// Takes what had happened of one entry.
-    pub(crate) fn take(&mut self, offset: u64, bytes: &[u8], entry: &Entry<'_>) -> Result<(), Ended> {
+    pub(crate) fn take(&mut self, offset: u64, bytes: &[u8], entry: &Happened) -> Result<(), Ended> {
         let rows = &mut self.rows;
         let mut happened = entry.events.iter().filter(|event| event.effective_at <= self.at).peekable();
         if happened.peek().is_some() {
