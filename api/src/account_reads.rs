@@ -14,7 +14,7 @@ use crate::{
 use axum::{extract, http::Uri, response::Response};
 use domain::command::Submitter;
 use projections::{
-    AsOf,
+    AsOf, Listing,
     read::{FundOrderFilter, OrderFilter, TradeFilter},
 };
 
@@ -96,27 +96,6 @@ macro_rules! reads {
 reads! {
     /// The account itself.
     get_account at "/v1/accounts/{account}" by ONE, Account: |reading, query| body(reading.account());
-    /// Orders, the newest first.
-    get_orders at "/v1/accounts/{account}/orders" by ORDERS, Orders: |reading, query| {
-        let filter = OrderFilter {
-            status: query.named("status"),
-            instrument: query.get("instrument"),
-            from: query.get("from"),
-            to: query.get("to"),
-        };
-        body(reading.orders(&filter, &query.page()))
-    };
-    /// Trades, the newest first.
-    get_trades at "/v1/accounts/{account}/trades" by TRADES, Trades: |reading, query| {
-        let filter = TradeFilter {
-            instrument: query.get("instrument"),
-            order: query.get("order_id"),
-            from: query.get("from"),
-            to: query.get("to"),
-            unmatched: query.text("status") == Some("unmatched"),
-        };
-        body(reading.trades(&filter, &query.page()))
-    };
     /// Positions by instrument: bought today, T1, settled.
     get_positions at "/v1/accounts/{account}/positions" by HELD, Positions: |reading, query| {
         body(reading.positions(query.get("instrument").as_ref(), &query.page()))
@@ -124,16 +103,6 @@ reads! {
     /// Holdings by instrument: T1 and settled.
     get_holdings at "/v1/accounts/{account}/holdings" by HELD, Holdings: |reading, query| {
         body(reading.holdings(query.get("instrument").as_ref(), &query.page()))
-    };
-    /// Fund orders, the newest first.
-    get_fund_orders at "/v1/accounts/{account}/fund-orders" by FUND_ORDERS, FundOrders: |reading, query| {
-        let filter = FundOrderFilter {
-            status: query.named("status"),
-            scheme: query.get("scheme"),
-            from: query.get("from"),
-            to: query.get("to"),
-        };
-        body(reading.fund_orders(&filter, &query.page()))
     };
     /// Everything held, valued at the last prices known.
     get_portfolio at "/v1/accounts/{account}/portfolio" by PAGE, Portfolio: |reading, query| {
@@ -148,6 +117,56 @@ reads! {
     get_cash at "/v1/accounts/{account}/cash" by ONE, Cash: |reading, query| body(reading.cash());
 }
 
+/// Declares a read of a list, some of whose rows may only be in the log.
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident at $path:literal by $fields:expr, $answer:ident: $listing:ident of $rows:ident, |$query:ident| $filter:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[utoipa::path(get, path = $path, tag = "accounts", security(("token" = ["client", "operator", "auditor"])),
+                responses((status = 200, description = "As asked", body = crate::answers::$answer)))]
+            pub async fn $name(
+                extract::State(state): extract::State<State>,
+                who: CallerFor<READERS>,
+                sent: Sent,
+                uri: Uri,
+            ) -> Result<Response, Problem> {
+                let $query = Query::read(&uri, $fields)?;
+                let filter = $filter;
+                reading::list(&state, &who.account, &sent, &$query, &Listing::$listing(filter), |reading| {
+                    body(reading.$rows(&filter, &$query.page()))
+                })
+                .await
+            }
+        )*
+    };
+}
+lists! {
+    /// Orders, the newest first.
+    get_orders at "/v1/accounts/{account}/orders" by ORDERS, Orders: Orders of orders, |query| OrderFilter {
+        status: query.named("status"),
+        instrument: query.get("instrument"),
+        from: query.get("from"),
+        to: query.get("to"),
+    };
+    /// Trades, the newest first.
+    get_trades at "/v1/accounts/{account}/trades" by TRADES, Trades: Trades of trades, |query| TradeFilter {
+        instrument: query.get("instrument"),
+        order: query.get("order_id"),
+        from: query.get("from"),
+        to: query.get("to"),
+        unmatched: query.text("status") == Some("unmatched"),
+    };
+    /// Fund orders, the newest first.
+    get_fund_orders at "/v1/accounts/{account}/fund-orders" by FUND_ORDERS, FundOrders: FundOrders of fund_orders, |query| {
+        FundOrderFilter {
+            status: query.named("status"),
+            scheme: query.get("scheme"),
+            from: query.get("from"),
+            to: query.get("to"),
+        }
+    };
+}
+
 /// One order.
 #[utoipa::path(get, path = "/v1/accounts/{account}/orders/{order}", tag = "orders",
     security(("token" = ["client", "operator", "auditor"])),
@@ -160,8 +179,10 @@ pub async fn get_order(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::read(&uri, ONE)?;
-    reading::account(&state, &who.account, &sent, &query, |reading| body_or(reading.order(&order), "unknown_order"))
-        .await
+    reading::list(&state, &who.account, &sent, &query, &Listing::Order(order.seq), |reading| {
+        body_or(reading.order(&order), "unknown_order")
+    })
+    .await
 }
 
 /// What happened to an order, the oldest first.

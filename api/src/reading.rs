@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use domain::ids::AccountId;
-use projections::{Error, Position, Reading, past};
+use projections::{Error, Listing, Position, Reading, past, read_list};
 use serde::Serialize;
 
 /// When to ask again for what the views have not reached: they are milliseconds behind as a rule.
@@ -63,6 +63,28 @@ pub async fn account(
             Ok(answered(body, &position))
         }
     }
+}
+
+/// Asks about a list of an account, some of whose rows are read from the log, now or as it was.
+///
+/// # Errors
+/// As [`account`].
+pub async fn list(
+    state: &State,
+    account: &AccountId,
+    sent: &Sent,
+    query: &Query,
+    listing: &Listing,
+    ask: impl for<'a, 'b> FnOnce(&'b Reading<'a>) -> Result<Vec<u8>, Problem>,
+) -> Result<Response, Problem> {
+    if query.as_of()?.is_some() {
+        return self::account(state, account, sent, query, ask).await;
+    }
+    reached(state, sent).await?;
+    let position = state.views.position();
+    let found = read_list(&*state.log, &state.views, account, listing, &query.page(), ask).await;
+    let body = found.map_err(problem)?.ok_or_else(unknown_account)??;
+    Ok(answered(body, &position))
 }
 
 /// A body that is at least as new as a position.

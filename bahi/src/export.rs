@@ -194,7 +194,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         let replayed = replay.await?;
         let mut files = Files { args: &args, bar, done: 0 };
         files.entries(&*log).await?;
-        files.accounts(&replayed.views)?;
+        files.accounts(&*log, &replayed.views).await?;
         files.market(&replayed.views)?;
         files.bar.finish();
         out::say(&format!(
@@ -245,7 +245,7 @@ impl Files<'_> {
         events.finish()
     }
 
-    fn accounts(&mut self, views: &Arc<Views>) -> Result<(), Error> {
+    async fn accounts(&mut self, log: &dyn EventLog, views: &Arc<Views>) -> Result<(), Error> {
         let mut orders = self.rows("orders", ORDER_COLUMNS)?;
         let mut fund_orders = self.rows("fund_orders", FUND_ORDER_COLUMNS)?;
         let mut trades = self.rows("trades", TRADE_COLUMNS)?;
@@ -253,7 +253,9 @@ impl Files<'_> {
         let mut pnl = self.rows("pnl", PNL_COLUMNS)?;
         let mut cash = self.rows("cash", CASH_COLUMNS)?;
         for account in views.accounts() {
+            let older = projections::all_older(log, views, &account).await?;
             let read = views.read(&account, |reading| -> Result<(), Error> {
+                let reading = reading.with(&older);
                 pages(|page| value(reading.orders(&Default::default(), page)?), |row| orders.write(of(&account, row)))?;
                 pages(
                     |page| value(reading.fund_orders(&Default::default(), page)?),

@@ -3,6 +3,7 @@
 use crate::{
     cash::CashRow,
     journal::Journal,
+    older::Older,
     orders::Orders,
     pnl::Pnl,
     portfolio::Portfolio,
@@ -33,7 +34,15 @@ pub struct Account {
 
 impl Account {
     /// Folds an entry into each view that has not stopped; names those that panicked, which must stop.
-    pub(crate) fn fold(&mut self, entry: &Happened, stopped: ViewSet) -> Vec<(View, Box<str>)> {
+    ///
+    /// Rows that leave go into `older`, if somebody wants them.
+    pub(crate) fn fold(
+        &mut self,
+        entry: &Happened,
+        stopped: ViewSet,
+        mut older: Option<&mut Older>,
+    ) -> Vec<(View, Box<str>)> {
+        let (account, today) = (&entry.account, entry.recorded_at.date());
         let mut panicked = Vec::new();
         let mut fold = |view: View, fold: &mut dyn FnMut()| {
             if !stopped.contains(view)
@@ -43,8 +52,14 @@ impl Account {
             }
         };
         let events = &entry.events;
-        fold(View::Orders, &mut || events.iter().for_each(|event| self.orders.fold(entry, event)));
-        fold(View::Trades, &mut || events.iter().for_each(|event| self.trades.fold(entry, event)));
+        fold(View::Orders, &mut || {
+            events.iter().for_each(|event| self.orders.fold(entry, event));
+            self.orders.leave(account, today, older.as_deref_mut());
+        });
+        fold(View::Trades, &mut || {
+            events.iter().for_each(|event| self.trades.fold(entry, event));
+            self.trades.leave(account, today, older.as_deref_mut());
+        });
         fold(View::Portfolio, &mut || events.iter().for_each(|event| self.portfolio.fold(event)));
         fold(View::Pnl, &mut || events.iter().for_each(|event| self.pnl.fold(event)));
         fold(View::Cash, &mut || events.iter().for_each(|event| self.cash.fold(event)));

@@ -34,10 +34,13 @@ pub mod navs;
 
 mod account;
 mod hash;
+pub mod left;
 mod row;
 mod store;
 
 mod effective;
+mod offsets;
+mod older;
 mod past;
 pub mod position;
 mod replay;
@@ -55,6 +58,8 @@ pub mod testing;
 pub use error::Error;
 pub use hash::StateHashes;
 pub use log_pages::{EventItem, EventPage, OrderHistory, VenueRequests, events, order_history, venue_requests};
+pub use offsets::offsets;
+pub use older::{Listing, OLDER_ENTRIES_MAX, Older, all_older, read_list};
 pub use page::{List, Page};
 pub use past::{AsOf, Moment, Past, past};
 pub use position::Position;

@@ -2,8 +2,10 @@
 
 use crate::{
     Error, Page,
+    offsets::{READ_ENTRIES_MAX, folded, live, records},
+    older::{Listing, read_list},
     page::after_number,
-    past::{AsOf, offsets_upto},
+    past::{AsOf, decode, upto},
     position::{number, take},
     store::Views,
 };
@@ -20,10 +22,8 @@ use event_log::{
     EventLog, RecordKind, Stored, Topic,
     rule::{Reader, Verdict},
 };
-use event_schemas::entry::decode_entry;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use serde_json::value::RawValue;
-use std::sync::Arc;
 
 /// The most records looked at for one page of requests; a venue asks again from there.
 const SCAN_RECORDS_MAX: usize = 8192;
@@ -71,35 +71,18 @@ pub async fn events(
     page: &Page<'_>,
 ) -> Result<EventPage, Error> {
     let partition = views.partition_of(Topic::Ledger, account.as_str());
-    let after = page.number()?;
-    let limit = page.limit();
-    let from = |offsets: &[u64]| {
-        let start = after.map_or(0, |after| offsets.partition_point(|offset| *offset <= after));
-        offsets[start..].iter().copied().take(limit + 1).collect::<Vec<u64>>()
+    let (from, limit) = (page.number()?.map_or(0, |after| after + 1), page.limit());
+    let end = match as_of {
+        Some(as_of) => upto(log, views, partition, as_of).await?,
+        None => folded(views, Topic::Ledger, partition),
     };
-    let mut offsets = match as_of {
-        Some(as_of) => from(&offsets_upto(log, views, account, partition, as_of).await?),
-        None => views.with_offsets(account, from),
-    };
+    let mut offsets = live(log, views, (Topic::Ledger, partition, account.as_str()), from..end, limit + 1).await?;
     let more = offsets.len() > limit;
     offsets.truncate(limit);
-    let records = read_all(log, partition, offsets).await?;
+    let records = records(log, Topic::Ledger, partition, offsets).await?;
     let next_cursor = if more { records.last().map(|last| after_number(last.offset)) } else { None };
     let items = records.iter().map(|stored| EventItem { offset: stored.offset, entry: stored.record.value.clone() });
     Ok(EventPage { items: items.collect(), next_cursor })
-}
-
-async fn read_all(log: &dyn EventLog, partition: u32, mut offsets: Vec<u64>) -> Result<Vec<Arc<Stored>>, Error> {
-    let mut all = Vec::with_capacity(offsets.len());
-    while !offsets.is_empty() {
-        let records = log.read_at(Topic::Ledger, partition, offsets.clone()).await?;
-        if records.is_empty() {
-            break;
-        }
-        offsets.drain(..records.len());
-        all.extend(records);
-    }
-    Ok(all)
 }
 
 /// What happened to an order, the oldest first.
@@ -141,18 +124,30 @@ impl Serialize for HistoryItem {
     }
 }
 
-/// An order's history, read from the account's entries between its request and the last one about it.
+/// An order's history, read from the account's entries between its request and the last one about it, or the one with
+/// which it left memory.
 ///
 /// # Errors
 /// `UnknownOrder`, an entry that cannot be read, and what the log says.
 pub async fn order_history(log: &dyn EventLog, views: &Views, order: &OrderId) -> Result<OrderHistory, Error> {
     let account = &order.account;
     let partition = views.partition_of(Topic::Ledger, account.as_str());
-    let between = views.read(account, |reading| reading.order_entries(order)).ok_or(Error::UnknownOrder)??;
-    let offsets = between.ok_or(Error::UnknownOrder)?;
+    let (listing, page) = (Listing::Order(order.seq), Page::default());
+    let found = read_list(log, views, account, &listing, &page, |reading| {
+        reading.order(order)?;
+        let row = reading.order_row(order.seq);
+        Ok::<_, Error>(row.and_then(|row| Some((row.last_seq, reading.rows.journal.mark(row.seq)?))))
+    });
+    let (last_seq, (seq, mut from)) = found.await?.transpose()?.flatten().ok_or(Error::UnknownOrder)?;
+    let mut entries = usize::try_from(last_seq + 1 - seq).unwrap_or(usize::MAX).min(HISTORY_ENTRIES_MAX);
+    let end = folded(views, Topic::Ledger, partition);
     let mut items = Vec::new();
-    for chunk in offsets[..offsets.len().min(HISTORY_ENTRIES_MAX)].chunks(1024) {
-        for stored in read_all(log, partition, chunk.to_vec()).await? {
+    while entries > 0 {
+        let key = (Topic::Ledger, partition, account.as_str());
+        let offsets = live(log, views, key, from..end, entries.min(READ_ENTRIES_MAX)).await?;
+        let Some(last) = offsets.last() else { break };
+        (from, entries) = (last + 1, entries - offsets.len());
+        for stored in records(log, Topic::Ledger, partition, offsets).await? {
             // The header tells the types without reading the entry.
             if !["order_", "fill_", "modification_", "cancellation_"]
                 .iter()
@@ -168,15 +163,6 @@ pub async fn order_history(log: &dyn EventLog, views: &Views, order: &OrderId) -
         tokio::task::yield_now().await;
     }
     Ok(OrderHistory { items })
-}
-
-fn decode(partition: u32, stored: &Stored) -> Result<event_schemas::Entry<'_>, Error> {
-    decode_entry(&stored.record.value).map_err(|error| Error::Undecodable {
-        topic: Topic::Ledger,
-        partition,
-        offset: stored.offset,
-        reason: error.to_string().into(),
-    })
 }
 
 fn order_of(event: &EventData) -> Option<OrderId> {

@@ -1,12 +1,19 @@
-//! Orders and fund orders of an account, open and closed, as they stand; knows no shares and no cash beyond what an order blocks.
+//! Orders and fund orders of an account as they stand, until they have left; knows no shares and no cash beyond what an order blocks.
+//!
+//! What is closed leaves by [`leaves_on`]: an order by its session and the last of its settlement dates, a fund order by
+//! the day of its answer and the day it pays.
 
-use crate::row::Rows;
+use crate::{
+    left::{Left, earlier, give_back},
+    older::Older,
+    row::Rows,
+};
 use domain::{
     event::{Event, EventData},
     fund::{self, Redeem},
     ids::{AccountId, Exchange, Folio, InstrumentId, SchemeCode},
     money::{Money, Nav, Percent, Price, Quantity, Units},
-    order::{Filled, OrderType, Product, Refused, Requested, Side, Status, Validity, Waiting},
+    order::{Filled, OrderType, Product, Refused, Requested, Side, Status, Validity, Waiting, leaves_on},
     time::{Date, Timestamp},
 };
 use event_schemas::entry::Happened;
@@ -42,6 +49,8 @@ pub struct OrderRow {
     pub price: Option<Price>,
     /// How far from the last price a market order may trade.
     pub market_protection: Option<Percent>,
+    /// When the last of its trades settles.
+    pub settles: Option<Date>,
     /// Cash blocked for a purchase.
     pub blocked: Money,
     /// Shares blocked for a sale.
@@ -73,6 +82,10 @@ impl OrderRow {
     pub fn cancelled(&self) -> Quantity {
         if self.status.is_final() { self.quantity - self.filled } else { Quantity::ZERO }
     }
+    /// From which day it is kept no longer, once it is closed.
+    fn leaves_on(&self) -> Option<Date> {
+        self.status.is_final().then(|| leaves_on(self.session_date, self.settles))
+    }
     fn end(&mut self, status: Status) {
         self.status = status;
         self.waiting = None;
@@ -103,10 +116,20 @@ pub struct FundOrderRow {
     pub requested_at: Timestamp,
     /// When something last happened to it.
     pub updated_at: Timestamp,
+    /// When the registrar's answer was recorded.
+    pub answered_on: Option<Date>,
     /// The registrar's answer.
     pub answer: Option<Box<FundAnswer>>,
     /// Why the registrar refused.
     pub reason: Option<Box<str>>,
+}
+
+impl FundOrderRow {
+    /// From which day it is kept no longer, once it is answered.
+    fn leaves_on(&self) -> Option<Date> {
+        let pays_on = self.answer.as_ref().and_then(|answer| answer.pays_on);
+        self.answered_on.map(|day| leaves_on(day, pays_on))
+    }
 }
 
 /// What a fund order asks.
@@ -152,14 +175,18 @@ pub struct Orders {
     funds: Vec<FundOrderRow>,
     /// `seq` and place of orders that are not closed, so that the usual event finds its order at once.
     open: Vec<(u64, usize)>,
+    left: Left,
+    left_funds: Left,
+    /// Before this day none leaves.
+    next: Option<Date>,
 }
 
 impl Orders {
-    /// Orders by the entry that requested them, ascending.
+    /// Orders that have not left, by the entry that requested them, ascending.
     pub fn orders(&self) -> &[OrderRow] {
         &self.orders
     }
-    /// Fund orders by the entry that requested them, ascending.
+    /// Fund orders that have not left, by the entry that requested them, ascending.
     pub fn fund_orders(&self) -> &[FundOrderRow] {
         &self.funds
     }
@@ -167,18 +194,26 @@ impl Orders {
     pub fn open_orders(&self) -> impl Iterator<Item = &OrderRow> {
         self.open.iter().map(|(_, at)| &self.orders[*at])
     }
-    /// The order that this entry requested.
+    /// Orders that have left.
+    pub fn left(&self) -> &Left {
+        &self.left
+    }
+    /// Fund orders that have left.
+    pub fn left_funds(&self) -> &Left {
+        &self.left_funds
+    }
+    /// The order that this entry requested, if it has not left.
     pub fn order(&self, seq: u64) -> Option<&OrderRow> {
         self.place(seq).map(|at| &self.orders[at])
     }
-    /// The fund order that this entry requested.
+    /// The fund order that this entry requested, if it has not left.
     pub fn fund_order(&self, seq: u64) -> Option<&FundOrderRow> {
         self.funds.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &self.funds[at])
     }
 
     /// Folds one event of an entry.
     pub fn fold(&mut self, entry: &Happened, event: &Event) {
-        let change = Change { seq: entry.seq, at: event.effective_at };
+        let change = Change { seq: entry.seq, at: event.effective_at, recorded_on: entry.recorded_at.date() };
         match &event.data {
             EventData::OrderRequested(requested) => self.request(requested, &change),
             EventData::OrderAccepted(accepted) => self.update(accepted.order_id.seq, &change, |order| {
@@ -318,6 +353,7 @@ impl Orders {
             quantity: requested.quantity,
             filled: Quantity::ZERO,
             filled_value: Money::ZERO,
+            settles: None,
             price: requested.price,
             market_protection: requested.market_protection,
             blocked: requested.blocked.unwrap_or_default(),
@@ -337,6 +373,7 @@ impl Orders {
         self.update(filled.order_id.seq, change, |order| {
             order.filled = filled.filled;
             order.filled_value += filled.value;
+            order.settles = order.settles.max(Some(filled.settlement_date));
             if order.filled == order.quantity {
                 order.end(Status::Filled);
             } else if !order.status.is_final() {
@@ -356,6 +393,7 @@ impl Orders {
         order.last_seq = change.seq;
         order.updated_at = order.updated_at.max(change.at);
         apply(order);
+        self.next = earlier(self.next, order.leaves_on());
         if order.status.is_final()
             && let Ok(at) = self.open.binary_search_by_key(&seq, |(open, _)| *open)
         {
@@ -380,6 +418,7 @@ impl Orders {
             status: fund::Status::Requested,
             requested_at: change.at,
             updated_at: change.at,
+            answered_on: None,
             answer: None,
             reason: None,
         });
@@ -391,11 +430,48 @@ impl Orders {
             row.last_seq = change.seq;
             row.updated_at = row.updated_at.max(change.at);
             apply(row);
+            if row.status.is_final() {
+                row.answered_on = Some(change.recorded_on);
+            }
+            self.next = earlier(self.next, row.leaves_on());
         }
+    }
+
+    /// Lets what is over leave, once an entry recorded on this day is folded.
+    pub(crate) fn leave(&mut self, account: &AccountId, today: Date, mut older: Option<&mut Older>) {
+        if self.next.is_none_or(|next| today < next) {
+            return;
+        }
+        let leaves = |day: Option<Date>| day.is_some_and(|day| day <= today);
+        let mut text = Rows::default();
+        for order in self.orders.extract_if(.., |order| leaves(order.leaves_on())) {
+            text.clear();
+            write_order(account, &order, &mut text);
+            self.left.add(order.seq, &text);
+            if let Some(older) = &mut older {
+                older.orders.push(order);
+            }
+        }
+        for fund in self.funds.extract_if(.., |fund| leaves(fund.leaves_on())) {
+            text.clear();
+            write_fund_order(account, &fund, &mut text);
+            self.left_funds.add(fund.seq, &text);
+            if let Some(older) = &mut older {
+                older.funds.push(fund);
+            }
+        }
+        let rows = self.orders.iter().enumerate();
+        self.open = rows.filter(|(_, order)| !order.status.is_final()).map(|(at, order)| (order.seq, at)).collect();
+        let days = self.orders.iter().map(OrderRow::leaves_on).chain(self.funds.iter().map(FundOrderRow::leaves_on));
+        self.next = days.fold(None, earlier);
+        give_back(&mut self.orders);
+        give_back(&mut self.funds);
     }
 
     /// Writes the canonical rows.
     pub fn write(&self, account: &AccountId, rows: &mut Rows) {
+        self.left.write("left_orders", account, rows);
+        self.left_funds.write("left_funds", account, rows);
         for order in &self.orders {
             write_order(account, order, rows);
         }
@@ -405,10 +481,11 @@ impl Orders {
     }
 }
 
-/// The entry that changes an order, and when what it tells happened.
+/// The entry that changes an order, when what it tells happened, and on which day it was recorded.
 struct Change {
     seq: u64,
     at: Timestamp,
+    recorded_on: Date,
 }
 
 fn write_order(account: &AccountId, order: &OrderRow, rows: &mut Rows) {

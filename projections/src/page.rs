@@ -81,4 +81,10 @@ impl<T> List<T> {
         let next_cursor = items.next().and_then(|_| taken.last().map(cursor));
         Self { items: taken, next_cursor }
     }
+
+    /// With this cursor, if the list does not go on by itself.
+    pub(crate) fn or_on(mut self, cursor: impl FnOnce() -> Option<String>) -> Self {
+        self.next_cursor = self.next_cursor.or_else(cursor);
+        self
+    }
 }

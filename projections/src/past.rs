@@ -10,6 +10,8 @@ use crate::{
     effective::{Effective, Ended},
     journal::Journal,
     navs::Navs,
+    offsets::{READ_ENTRIES_MAX, folded, live, records},
+    older::Older,
     prices::{Live, PriceRow, Prices},
     read::Reading,
     store::Views,
@@ -21,11 +23,7 @@ use domain::{
     time::Timestamp,
 };
 use event_log::{EventLog, RecordKind, Stored, Topic};
-use event_schemas::entry::{decode_entry, decode_happened, decode_market_entry};
-use std::sync::Arc;
-
-/// Entries read and folded at once; other tasks get their turn in between.
-const READ_ENTRIES_MAX: usize = 1024;
+use event_schemas::entry::{Happened, decode_entry, decode_happened, decode_market_entry};
 
 /// A moment in the past, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +60,7 @@ impl From<AsOf> for Moment {
 pub struct Past {
     account: AccountId,
     rows: Account,
+    older: Older,
     prices: Prices,
     navs: Navs,
     stops: Vec<Stop>,
@@ -70,7 +69,7 @@ pub struct Past {
 impl Past {
     /// Asks about it; the answers are those of the live views at that moment.
     pub fn reading(&self) -> Reading<'_> {
-        Reading::new(&self.account, &self.rows, &self.prices, &self.navs, self.stops.clone())
+        Reading::new(&self.account, &self.rows, &self.prices, &self.navs, self.stops.clone()).with(&self.older)
     }
     /// The account's entries up to that moment.
     pub fn entries(&self) -> u64 {
@@ -92,11 +91,11 @@ pub async fn past(
 ) -> Result<Past, Error> {
     let moment = moment.into();
     let partition = views.partition_of(Topic::Ledger, account.as_str());
-    let offsets = match moment.recorded {
-        Some(as_of) => offsets_upto(log, views, account, partition, as_of).await?,
-        None => views.with_offsets(account, <[u64]>::to_vec),
+    let upto = match moment.recorded {
+        Some(as_of) => upto(log, views, partition, as_of).await?,
+        None => folded(views, Topic::Ledger, partition),
     };
-    let rows = fold(log, partition, &offsets, moment.effective_at).await?;
+    let (rows, older) = fold(log, views, account, (partition, upto), moment.effective_at).await?;
     if rows.journal.count() == 0 {
         return Err(Error::UnknownAccount { account: *account });
     }
@@ -111,18 +110,12 @@ pub async fn past(
     let navs = navs_before(views, &rows, &market, moment.effective_at);
     // What was folded here did not stop; the market's rows come from the live views.
     let stops = views.stops_for(None);
-    Ok(Past { account: *account, rows, prices, navs, stops })
+    Ok(Past { account: *account, rows, older, prices, navs, stops })
 }
 
-/// The account's entries up to the moment.
-pub(crate) async fn offsets_upto(
-    log: &dyn EventLog,
-    views: &Views,
-    account: &AccountId,
-    partition: u32,
-    as_of: AsOf,
-) -> Result<Vec<u64>, Error> {
-    let upto = match as_of {
+/// The offset of the partition's first entry after the moment.
+pub(crate) async fn upto(log: &dyn EventLog, views: &Views, partition: u32, as_of: AsOf) -> Result<u64, Error> {
+    match as_of {
         AsOf::Offset(offset) => {
             let end = log.tail(Topic::Ledger, partition).await?;
             if offset >= end {
@@ -131,17 +124,12 @@ pub(crate) async fn offsets_upto(
             if views.position().next(Topic::Ledger, partition).is_none_or(|next| next <= offset) {
                 return Err(Error::Behind { offset });
             }
-            offset + 1
+            Ok(offset + 1)
         }
         AsOf::Time(time) => {
-            first_after(log, Topic::Ledger, partition, folded(views, Topic::Ledger, partition), time).await?
+            first_after(log, Topic::Ledger, partition, folded(views, Topic::Ledger, partition), time).await
         }
-    };
-    Ok(views.with_offsets(account, |offsets| offsets[..offsets.partition_point(|offset| *offset < upto)].to_vec()))
-}
-
-fn folded(views: &Views, topic: Topic, partition: u32) -> u64 {
-    views.position().next(topic, partition).unwrap_or_default()
+    }
 }
 
 /// The first offset below `end` that was recorded after a time, else `end`; times never decrease within a partition.
@@ -166,41 +154,39 @@ pub(crate) async fn first_after(
 
 async fn fold(
     log: &dyn EventLog,
-    partition: u32,
-    offsets: &[u64],
+    views: &Views,
+    account: &AccountId,
+    (partition, upto): (u32, u64),
     effective_at: Option<Timestamp>,
-) -> Result<Account, Error> {
-    let mut rows = Account::default();
+) -> Result<(Account, Older), Error> {
+    let (mut rows, mut older, mut from) = (Account::default(), Older::default(), 0);
     let mut effective = effective_at.map(Effective::new);
-    let mut rest = offsets;
-    while !rest.is_empty() {
-        let asked = &rest[..rest.len().min(READ_ENTRIES_MAX)];
-        let records = log.read_at(Topic::Ledger, partition, asked.to_vec()).await?;
-        if records.is_empty() {
-            return Err(Error::NotYet { offset: rest[0], end: log.tail(Topic::Ledger, partition).await? });
-        }
-        for stored in &records {
+    loop {
+        let key = (Topic::Ledger, partition, account.as_str());
+        let offsets = live(log, views, key, from..upto, READ_ENTRIES_MAX).await?;
+        let Some(last) = offsets.last() else { break };
+        from = last + 1;
+        for stored in records(log, Topic::Ledger, partition, offsets).await? {
             match &mut effective {
-                Some(effective) => take_one(effective, partition, stored)?,
-                None => fold_one(&mut rows, partition, stored)?,
+                Some(effective) => take_one(effective, partition, &stored)?,
+                None => fold_one(&mut rows, &mut older, partition, &stored)?,
             }
         }
-        rest = &rest[records.len()..];
         tokio::task::yield_now().await;
     }
-    match effective {
-        Some(effective) => {
-            effective.into_rows().map_err(|why| ended(partition, offsets.last().copied().unwrap_or_default(), why))
-        }
-        None => Ok(rows),
+    if let Some(effective) = effective {
+        // In effective time nothing leaves: what is over is found by when it happened, not by when it left.
+        rows = effective.into_rows().map_err(|why| ended(partition, from.saturating_sub(1), why))?;
     }
+    older.sort();
+    Ok((rows, older))
 }
 
 fn take_one(effective: &mut Effective, partition: u32, stored: &Stored) -> Result<(), Error> {
-    let bytes = &stored.record.value;
-    let entry = decode_entry(bytes)
-        .map_err(|error| undecodable(Topic::Ledger, partition, stored.offset, error.to_string().into()))?;
-    effective.take(stored.offset, bytes, &entry).map_err(|why| ended(partition, stored.offset, why))
+    let entry = decode(partition, stored)?;
+    effective
+        .take(stored.offset, &stored.record.value, &entry)
+        .map_err(|why| ended(partition, stored.offset, why))
 }
 
 fn ended(partition: u32, offset: u64, why: Ended) -> Error {
@@ -210,17 +196,21 @@ fn ended(partition: u32, offset: u64, why: Ended) -> Error {
     }
 }
 
-fn fold_one(rows: &mut Account, partition: u32, stored: &Stored) -> Result<(), Error> {
-    let bytes = &stored.record.value;
-    let place = |reason: Box<str>| undecodable(Topic::Ledger, partition, stored.offset, reason);
-    let entry = decode_happened(bytes).map_err(|error| place(error.to_string().into()))?;
-    rows.journal.fold(stored.offset, &Journal::digest(bytes));
-    match rows.fold(&entry, ViewSet::default()).into_iter().next() {
+fn fold_one(rows: &mut Account, older: &mut Older, partition: u32, stored: &Stored) -> Result<(), Error> {
+    let entry = decode(partition, stored)?;
+    rows.journal.fold(stored.offset, &Journal::digest(&stored.record.value));
+    match rows.fold(&entry, ViewSet::default(), Some(older)).into_iter().next() {
         None => Ok(()),
         Some((view, reason)) => {
             Err(Error::Stopped { view, topic: Topic::Ledger, partition, offset: stored.offset, reason })
         }
     }
+}
+
+/// Reads an account's entry.
+pub(crate) fn decode(partition: u32, stored: &Stored) -> Result<Happened, Error> {
+    let place = |reason: Box<str>| undecodable(Topic::Ledger, partition, stored.offset, reason);
+    decode_happened(&stored.record.value).map_err(|error| place(error.to_string().into()))
 }
 
 fn undecodable(topic: Topic, partition: u32, offset: u64, reason: Box<str>) -> Error {
@@ -288,30 +278,21 @@ async fn live_prices(
     row: &mut PriceRow,
 ) -> Result<(), Error> {
     let mut from = between.start;
-    while from < between.end {
-        let key = instrument.as_str();
-        let found = log.offsets_of(Topic::Market, partition, key, from, READ_ENTRIES_MAX).await?;
-        let mut offsets: Vec<u64> = found.iter().copied().filter(|offset| *offset < between.end).collect();
-        let Some(last) = found.last() else { break };
+    loop {
+        let key = (Topic::Market, partition, instrument.as_str());
+        let offsets = live(log, views, key, from..between.end, READ_ENTRIES_MAX).await?;
+        let Some(last) = offsets.last() else { break };
         from = last + 1;
-        offsets.retain(|offset| !views.is_dead_fact(partition, *offset));
-        while !offsets.is_empty() {
-            let records: Vec<Arc<Stored>> = log.read_at(Topic::Market, partition, offsets.clone()).await?;
-            if records.is_empty() {
-                break;
-            }
-            for stored in &records {
-                let entry = decode_market_entry(&stored.record.value)
-                    .map_err(|error| undecodable(Topic::Market, partition, stored.offset, error.to_string().into()))?;
-                for event in &entry.events {
-                    if let MarketEventData::Last(fact) = &event.data
-                        && until.is_none_or(|until| fact.at <= until)
-                    {
-                        row.take_live(Live { last: fact.last, at: fact.at });
-                    }
+        for stored in records(log, Topic::Market, partition, offsets).await? {
+            let entry = decode_market_entry(&stored.record.value)
+                .map_err(|error| undecodable(Topic::Market, partition, stored.offset, error.to_string().into()))?;
+            for event in &entry.events {
+                if let MarketEventData::Last(fact) = &event.data
+                    && until.is_none_or(|until| fact.at <= until)
+                {
+                    row.take_live(Live { last: fact.last, at: fact.at });
                 }
             }
-            offsets.drain(..records.len());
         }
     }
     Ok(())

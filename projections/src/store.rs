@@ -51,8 +51,9 @@ pub struct Views {
     stops: Mutex<Vec<Stop>>,
     /// Whether `stops` holds any: it is asked with every question.
     any_stop: AtomicBool,
-    /// Dead market records, which the log's index by key does not know from live ones.
-    dead: Mutex<BTreeSet<(u32, u64)>>,
+    /// Dead records, which the log's index by key does not know from live ones; there are few, as each is an append
+    /// that failed or came twice.
+    dead: Mutex<BTreeSet<(Topic, u32, u64)>>,
     position: watch::Sender<Position>,
 }
 
@@ -136,18 +137,6 @@ impl Views {
         MarketReading::new(self.instruments.read(), self.prices.read(), self.navs.read(), self.stops_for(None))
     }
 
-    /// The offsets of an account's live entries, ascending; empty for an account without any.
-    pub fn offsets(&self, account: &AccountId) -> Vec<u64> {
-        let shard = self.shard(account).read();
-        shard.get(account).map(|rows| rows.journal.offsets().to_vec()).unwrap_or_default()
-    }
-
-    /// What of the account's offsets is asked for, without copying the rest.
-    pub(crate) fn with_offsets<T>(&self, account: &AccountId, ask: impl FnOnce(&[u64]) -> T) -> T {
-        let shard = self.shard(account).read();
-        ask(shard.get(account).map_or(&[], |rows| rows.journal.offsets()))
-    }
-
     /// Holds everything still: no entry is half folded, and none is folded meanwhile.
     pub(crate) fn still(&self) -> (RwLockWriteGuard<'_, ()>, Vec<RwLockReadGuard<'_, Shard>>) {
         let cut = self.cut.write();
@@ -184,7 +173,7 @@ impl Views {
                     if !stopped.contains(View::Journal) {
                         rows.journal.fold(stored.offset, &digest);
                     }
-                    rows.fold(&entry, *stopped)
+                    rows.fold(&entry, *stopped, None)
                 });
                 for (view, reason) in panicked {
                     self.stop(view, partition, stored.offset, reason, stopped);
@@ -252,13 +241,15 @@ impl Views {
 
     /// Remembers a record that does not count.
     pub(crate) fn dead(&self, topic: Topic, partition: u32, offset: u64) {
-        if topic == Topic::Market {
-            self.dead.lock().insert((partition, offset));
-        }
+        self.dead.lock().insert((topic, partition, offset));
     }
 
-    pub(crate) fn is_dead_fact(&self, partition: u32, offset: u64) -> bool {
-        self.dead.lock().contains(&(partition, offset))
+    /// Leaves out the records that do not count.
+    pub(crate) fn keep_live(&self, topic: Topic, partition: u32, offsets: &mut Vec<u64>) {
+        let dead = self.dead.lock();
+        if !dead.is_empty() {
+            offsets.retain(|offset| !dead.contains(&(topic, partition, *offset)));
+        }
     }
 
     /// Stops that an answer about an account of this partition, or about the market, has to know.

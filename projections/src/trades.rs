@@ -1,12 +1,20 @@
-//! Trades of an account in the order they were recorded: of orders, imported, and unmatched until assigned; knows no order's state.
+//! Trades of an account in the order they were recorded, until they have left: of orders, imported, and unmatched until
+//! assigned; knows no order's state.
+//!
+//! A trade leaves by [`leaves_on`], its trade date and its settlement date; an unmatched one stays until it is assigned.
 
-use crate::{orders, row::Rows};
+use crate::{
+    left::{Left, earlier, give_back},
+    older::Older,
+    orders,
+    row::Rows,
+};
 use domain::{
     event::{Event, EventData},
     history::Kind,
     ids::{AccountId, Exchange, InstrumentId, OrderId},
     money::{Money, Price, Quantity},
-    order::{Filled, Side, Unmatched},
+    order::{Filled, Side, Unmatched, leaves_on},
     time::{Date, Timestamp},
 };
 use event_schemas::entry::Happened;
@@ -51,14 +59,32 @@ pub struct TradeRow {
     pub settlement_date: Option<Date>,
 }
 
+impl TradeRow {
+    /// From which day it is kept no longer.
+    fn leaves_on(&self) -> Option<Date> {
+        match self.origin {
+            Origin::Unmatched(..) => None,
+            Origin::Order(_) | Origin::Imported(_) => Some(leaves_on(self.trade_date, self.settlement_date)),
+        }
+    }
+}
+
 /// The rows of one account.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trades {
     trades: Vec<TradeRow>,
+    left: Left,
+    /// Before this day none leaves.
+    next: Option<Date>,
 }
 
 impl Trades {
-    /// Trades by the entry that recorded them, ascending.
+    /// Trades that have left.
+    pub fn left(&self) -> &Left {
+        &self.left
+    }
+
+    /// Trades that have not left, by the entry that recorded them, ascending.
     pub fn trades(&self) -> &[TradeRow] {
         &self.trades
     }
@@ -67,12 +93,12 @@ impl Trades {
     pub fn fold(&mut self, entry: &Happened, event: &Event) {
         let (seq, executed_at) = (entry.seq, event.effective_at);
         match &event.data {
-            EventData::OrderFilled(filled) => self.trades.push(of_order(seq, executed_at, filled)),
+            EventData::OrderFilled(filled) => self.push(of_order(seq, executed_at, filled)),
             EventData::FillAssigned(assigned) => {
                 self.trades.retain(|row| row.seq != assigned.seq);
-                self.trades.push(of_order(seq, executed_at, &assigned.fill));
+                self.push(of_order(seq, executed_at, &assigned.fill));
             }
-            EventData::FillUnmatched(unmatched) => self.trades.push(TradeRow {
+            EventData::FillUnmatched(unmatched) => self.push(TradeRow {
                 seq,
                 origin: Origin::Unmatched(Box::new(unmatched.order_id), unmatched.reason),
                 instrument: unmatched.instrument,
@@ -86,7 +112,7 @@ impl Trades {
                 trade_date: executed_at.date(),
                 settlement_date: None,
             }),
-            EventData::TradeImported(imported) => self.trades.push(TradeRow {
+            EventData::TradeImported(imported) => self.push(TradeRow {
                 seq,
                 origin: Origin::Imported(imported.kind),
                 instrument: Some(imported.instrument),
@@ -104,23 +130,51 @@ impl Trades {
         }
     }
 
+    fn push(&mut self, trade: TradeRow) {
+        self.next = earlier(self.next, trade.leaves_on());
+        self.trades.push(trade);
+    }
+
+    /// Lets what is over leave, once an entry recorded on this day is folded.
+    pub(crate) fn leave(&mut self, account: &AccountId, today: Date, mut older: Option<&mut Older>) {
+        if self.next.is_none_or(|next| today < next) {
+            return;
+        }
+        let mut text = Rows::default();
+        for trade in self.trades.extract_if(.., |trade| trade.leaves_on().is_some_and(|day| day <= today)) {
+            text.clear();
+            write_trade(account, &trade, &mut text);
+            self.left.add(trade.seq, &text);
+            if let Some(older) = &mut older {
+                older.trades.push(trade);
+            }
+        }
+        self.next = self.trades.iter().map(TradeRow::leaves_on).fold(None, earlier);
+        give_back(&mut self.trades);
+    }
+
     /// Writes the canonical rows.
     pub fn write(&self, account: &AccountId, rows: &mut Rows) {
+        self.left.write("left_trades", account, rows);
         for trade in &self.trades {
-            let mut row = rows.row("trade");
-            row.id(account.as_str()).number(trade.seq);
-            match &trade.origin {
-                Origin::Order(seq) => row.id("order").number(*seq),
-                Origin::Imported(kind) => row.id("imported").id(kind_name(*kind)),
-                Origin::Unmatched(order, reason) => row.id("unmatched").id(&order.text()).id(unmatched_name(*reason)),
-            };
-            row.id_or_none(trade.instrument.as_ref().map(InstrumentId::as_str));
-            row.id_or_none(trade.side.map(orders::side)).id_or_none(orders::exchange_text(trade.exchange.as_ref()));
-            row.id_or_none(trade.trade_id.as_deref()).show(trade.quantity).show_or_none(trade.price);
-            row.show_or_none(trade.value).show(trade.executed_at).show(trade.trade_date);
-            row.show_or_none(trade.settlement_date);
+            write_trade(account, trade, rows);
         }
     }
+}
+
+fn write_trade(account: &AccountId, trade: &TradeRow, rows: &mut Rows) {
+    let mut row = rows.row("trade");
+    row.id(account.as_str()).number(trade.seq);
+    match &trade.origin {
+        Origin::Order(seq) => row.id("order").number(*seq),
+        Origin::Imported(kind) => row.id("imported").id(kind_name(*kind)),
+        Origin::Unmatched(order, reason) => row.id("unmatched").id(&order.text()).id(unmatched_name(*reason)),
+    };
+    row.id_or_none(trade.instrument.as_ref().map(InstrumentId::as_str));
+    row.id_or_none(trade.side.map(orders::side)).id_or_none(orders::exchange_text(trade.exchange.as_ref()));
+    row.id_or_none(trade.trade_id.as_deref()).show(trade.quantity).show_or_none(trade.price);
+    row.show_or_none(trade.value).show(trade.executed_at).show(trade.trade_date);
+    row.show_or_none(trade.settlement_date);
 }
 
 fn of_order(seq: u64, executed_at: Timestamp, filled: &Filled) -> TradeRow {

@@ -1,6 +1,6 @@
 //! Fund orders as they stand, the newest first; knows no registrar.
 
-use super::Reading;
+use super::{LeavingList, Reading};
 use crate::{
     Error, List, Page,
     orders::{FundAsked, FundOrderRow},
@@ -26,6 +26,16 @@ pub struct FundOrderFilter {
     pub from: Option<Date>,
     /// Requested on this IST date or earlier.
     pub to: Option<Date>,
+}
+
+impl FundOrderFilter {
+    pub(super) fn matches(&self, row: &FundOrderRow) -> bool {
+        let date = row.requested_at.date();
+        self.status.is_none_or(|status| status == row.status)
+            && self.scheme.is_none_or(|scheme| scheme == row.scheme)
+            && self.from.is_none_or(|from| from <= date)
+            && self.to.is_none_or(|to| date <= to)
+    }
 }
 
 /// A fund order.
@@ -75,27 +85,9 @@ impl<'a> Reading<'a> {
     /// Fund orders, the newest first.
     pub fn fund_orders(&self, filter: &FundOrderFilter, page: &Page<'_>) -> Result<List<FundOrderAnswer<'a>>, Error> {
         self.need(&[View::Orders])?;
-        let rows = self.rows.orders.fund_orders();
-        let end = match page.number()? {
-            Some(before) => rows.partition_point(|row| row.seq < before),
-            None => rows.len(),
-        };
-        let matches = |row: &&FundOrderRow| {
-            let date = row.requested_at.date();
-            filter.status.is_none_or(|status| status == row.status)
-                && filter.scheme.is_none_or(|scheme| scheme == row.scheme)
-                && filter.from.is_none_or(|from| from <= date)
-                && filter.to.is_none_or(|to| date <= to)
-        };
-        let found = rows[..end].iter().rev().filter(matches).map(|row| self.fund_answer(row));
-        Ok(List::take(found, page.limit(), |order| after_number(order.fund_order_id.seq)))
-    }
-
-    /// One fund order.
-    pub fn fund_order(&self, id: &FundOrderId) -> Result<Option<FundOrderAnswer<'a>>, Error> {
-        self.need(&[View::Orders])?;
-        let row = if id.account == *self.account { self.rows.orders.fund_order(id.seq) } else { None };
-        Ok(row.map(|row| self.fund_answer(row)))
+        let found = self.fund_rows(page)?.filter(|row| filter.matches(row)).map(|row| self.fund_answer(row));
+        let list = List::take(found, page.limit(), |order| after_number(order.fund_order_id.seq));
+        Ok(list.or_on(|| self.goes_on(LeavingList::Funds)))
     }
 
     fn fund_answer(&self, row: &'a FundOrderRow) -> FundOrderAnswer<'a> {

@@ -1,6 +1,6 @@
 //! Orders as they stand, the newest first; reads no history, which is in the log.
 
-use super::Reading;
+use super::{LeavingList, Reading};
 use crate::{Error, List, Page, orders::OrderRow, page::after_number, view::View};
 use domain::{
     ids::{InstrumentId, OrderId},
@@ -100,7 +100,7 @@ pub enum WaitingAnswer {
 }
 
 impl OrderFilter {
-    fn matches(&self, row: &OrderRow) -> bool {
+    pub(super) fn matches(&self, row: &OrderRow) -> bool {
         let date = row.requested_at.date();
         self.status.is_none_or(|status| status == row.status)
             && self.instrument.is_none_or(|instrument| instrument == row.instrument)
@@ -113,20 +113,24 @@ impl<'a> Reading<'a> {
     /// Orders, the newest first.
     pub fn orders(&self, filter: &OrderFilter, page: &Page<'_>) -> Result<List<OrderAnswer<'a>>, Error> {
         self.need(&[View::Orders])?;
-        let rows = self.rows.orders.orders();
-        let end = match page.number()? {
-            Some(before) => rows.partition_point(|row| row.seq < before),
-            None => rows.len(),
-        };
-        let found = rows[..end].iter().rev().filter(|row| filter.matches(row)).map(|row| self.answer(row));
-        Ok(List::take(found, page.limit(), |order| after_number(order.order_id.seq)))
+        let found = self.order_rows(page)?.filter(|row| filter.matches(row)).map(|row| self.answer(row));
+        let list = List::take(found, page.limit(), |order| after_number(order.order_id.seq));
+        Ok(list.or_on(|| self.goes_on(LeavingList::Orders)))
     }
 
     /// One order.
     pub fn order(&self, id: &OrderId) -> Result<Option<OrderAnswer<'a>>, Error> {
         self.need(&[View::Orders])?;
-        let row = if id.account == *self.account { self.rows.orders.order(id.seq) } else { None };
+        let row = if id.account == *self.account { self.order_row(id.seq) } else { None };
         Ok(row.map(|row| self.answer(row)))
+    }
+
+    pub(crate) fn order_row(&self, seq: u64) -> Option<&'a OrderRow> {
+        let older = || {
+            let orders = &self.older?.orders;
+            orders.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &orders[at])
+        };
+        self.rows.orders.order(seq).or_else(older)
     }
 
     fn answer(&self, row: &'a OrderRow) -> OrderAnswer<'a> {
@@ -165,16 +169,5 @@ impl<'a> Reading<'a> {
             requested_at: row.requested_at,
             updated_at: row.updated_at,
         }
-    }
-}
-
-impl Reading<'_> {
-    /// Where the entries between an order's request and the last one about it are.
-    pub(crate) fn order_entries(&self, id: &OrderId) -> Result<Option<Vec<u64>>, Error> {
-        self.need(&[View::Orders])?;
-        let row = if id.account == *self.account { self.rows.orders.order(id.seq) } else { None };
-        let offsets = self.rows.journal.offsets();
-        let place = |seq: u64| usize::try_from(seq).unwrap_or(usize::MAX).min(offsets.len());
-        Ok(row.map(|row| offsets[place(row.seq - 1)..place(row.last_seq)].to_vec()))
     }
 }

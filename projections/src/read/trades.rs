@@ -1,6 +1,6 @@
 //! Trades, the newest first; knows no order beyond its id.
 
-use super::Reading;
+use super::{LeavingList, Reading};
 use crate::{
     Error, List, Page,
     page::after_number,
@@ -8,7 +8,7 @@ use crate::{
     view::View,
 };
 use domain::{
-    ids::{Exchange, InstrumentId, OrderId},
+    ids::{AccountId, Exchange, InstrumentId, OrderId},
     money::{Money, Price, Quantity},
     order::Side,
     time::{Date, Timestamp},
@@ -28,6 +28,21 @@ pub struct TradeFilter {
     pub to: Option<Date>,
     /// Only those that fit no order yet.
     pub unmatched: bool,
+}
+
+impl TradeFilter {
+    pub(super) fn matches(&self, account: &AccountId, row: &TradeRow) -> bool {
+        let of = |order: OrderId| match &row.origin {
+            Origin::Order(seq) => order == OrderId { account: *account, seq: *seq },
+            Origin::Unmatched(named, _) => order == **named,
+            Origin::Imported(_) => false,
+        };
+        self.instrument.is_none_or(|instrument| row.instrument == Some(instrument))
+            && self.order.is_none_or(of)
+            && self.from.is_none_or(|from| from <= row.trade_date)
+            && self.to.is_none_or(|to| row.trade_date <= to)
+            && (!self.unmatched || matches!(row.origin, Origin::Unmatched(..)))
+    }
 }
 
 /// A trade.
@@ -67,19 +82,9 @@ impl<'a> Reading<'a> {
     /// Trades, the newest first.
     pub fn trades(&self, filter: &TradeFilter, page: &Page<'_>) -> Result<List<TradeAnswer<'a>>, Error> {
         self.need(&[View::Trades])?;
-        let rows = self.rows.trades.trades();
-        let end = match page.number()? {
-            Some(before) => rows.partition_point(|row| row.seq < before),
-            None => rows.len(),
-        };
-        let found = rows[..end].iter().rev().map(|row| self.trade(row)).filter(|trade| {
-            filter.instrument.is_none_or(|instrument| trade.instrument == Some(&instrument))
-                && filter.order.is_none_or(|order| trade.order_id == Some(order))
-                && filter.from.is_none_or(|from| from <= trade.trade_date)
-                && filter.to.is_none_or(|to| trade.trade_date <= to)
-                && (!filter.unmatched || trade.origin == "unmatched")
-        });
-        Ok(List::take(found, page.limit(), |trade| after_number(trade.seq)))
+        let rows = self.trade_rows(page)?.filter(|row| filter.matches(self.account, row));
+        let list = List::take(rows.map(|row| self.trade(row)), page.limit(), |trade| after_number(trade.seq));
+        Ok(list.or_on(|| self.goes_on(LeavingList::Trades)))
     }
 
     fn trade(&self, row: &'a TradeRow) -> TradeAnswer<'a> {

@@ -2,9 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
+use domain::ids::AccountId;
 use event_log::{EventLog, RecordKind, Topic};
 use event_schemas::entry::{Entry, decode_entry};
-use projections::{Page, Reading, testing::Ledger};
+use projections::{Page, Reading, Views, all_older, testing::Ledger};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub async fn entries(ledger: &Ledger) -> Vec<Entry<'static>> {
     entries
 }
 
-/// Every answer about an account, as one text.
+/// Every answer about an account, as one text; without rows that have left, where the reading has none.
 pub fn everything(reading: &Reading<'_>) -> String {
     let page = Page { limit: Some(1000), cursor: None };
     let answers = serde_json::json!({
@@ -43,6 +44,12 @@ pub fn everything(reading: &Reading<'_>) -> String {
         "cash": reading.cash().unwrap(),
     });
     answers.to_string()
+}
+
+/// Every answer about an account as it stands, with rows that have left, as one text.
+pub async fn everything_now(log: &dyn EventLog, views: &Views, account: &AccountId) -> String {
+    let older = all_older(log, views, account).await.unwrap();
+    views.read(account, |reading| everything(&reading.with(&older))).unwrap()
 }
 
 /// A random history of two accounts.
