@@ -13,10 +13,11 @@ use crate::{
 };
 use domain::ids::AccountId;
 use event_schemas::entry::Happened;
+use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The rows of one account in every account view.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// Orders and fund orders.
     pub orders: Orders,

@@ -8,10 +8,11 @@ use domain::{
     money::Money,
     order::Refused,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The row of one account.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CashRow {
     /// The figures; equal to those of the book.
     pub cash: Cash,

@@ -28,7 +28,8 @@ impl Views {
     /// The hashes of all views at one consistent position. Folding waits meanwhile.
     pub fn state_hashes(&self) -> StateHashes {
         let (_cut, shards) = self.still();
-        let mut accounts: Vec<(&AccountId, &Account)> = shards.iter().flat_map(|shard| shard.iter()).collect();
+        let mut accounts: Vec<(&AccountId, &Account)> =
+            shards.iter().flat_map(|shard| shard.iter()).map(|(id, held)| (id, &held.rows)).collect();
         accounts.sort_unstable_by_key(|(id, _)| **id);
         let hashes = View::ALL.iter().map(|view| (view.name(), self.state_hash(*view, &accounts))).collect();
         StateHashes { position: self.position(), hashes, stops: self.stops() }

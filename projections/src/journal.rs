@@ -6,13 +6,14 @@
 
 use crate::row::Rows;
 use domain::ids::AccountId;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// One entry in so many has its place remembered: a few bytes a thousand entries, and a read of few to find any other.
 pub const ENTRIES_PER_MARK: u64 = 256;
 
 /// The row of one account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
     chain: [u8; 32],
     count: u64,

@@ -6,10 +6,11 @@
 
 use crate::row::Rows;
 use domain::{ids::AccountId, time::Date};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The rows of one list of one account that have left.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     count: u64,
     upto: u64,

@@ -44,6 +44,7 @@ mod older;
 mod past;
 pub mod position;
 mod replay;
+mod saved;
 mod verify;
 mod worker;
 
@@ -65,7 +66,8 @@ pub use past::{AsOf, Moment, Past, past};
 pub use position::Position;
 pub use read::{MarketReading, Reading};
 pub use replay::{Progress, Replay, Replayed, Until, replay};
+pub use saved::Saving;
 pub use store::Views;
 pub use verify::{Difference, Verified, verify};
 pub use view::{Stop, View};
-pub use worker::{Worker, follow};
+pub use worker::{Worker, follow, follow_saved};

@@ -9,10 +9,11 @@ use domain::{
     money::{Money, Rounding},
     time::Date,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// What was acquired together and is still held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lot {
     /// When.
     pub acquired: Date,
@@ -23,7 +24,7 @@ pub struct Lot {
 }
 
 /// A sale that no lot covers yet: the facts were incomplete, and a later purchase covers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Short {
     /// When.
     pub sold: Date,
@@ -34,7 +35,7 @@ pub struct Short {
 }
 
 /// What sales have gained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gains {
     /// Proceeds less cost, where both are known.
     pub realised: Money,
@@ -65,7 +66,7 @@ impl Gains {
 }
 
 /// Everything held of one thing, and the sales that nothing covers yet; never both at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lots {
     lots: VecDeque<Lot>,
     shorts: VecDeque<Short>,

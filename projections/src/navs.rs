@@ -1,16 +1,17 @@
 //! Fund schemes and their NAVs by day; keeps what was recorded earlier, so that the past can be valued as it was.
 
-use crate::row::Rows;
+use crate::{row::Rows, saved::as_json};
 use domain::{
     ids::{Isin, SchemeCode},
     market::{MarketEventData, Scheme},
     money::Nav,
     time::Date,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A day's NAV and where it was recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NavRow {
     /// The day.
     pub date: Date,
@@ -21,9 +22,10 @@ pub struct NavRow {
 }
 
 /// A scheme and its NAVs.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SchemeRow {
     /// What it is; absent while only NAVs are known.
+    #[serde(with = "as_json")]
     pub scheme: Option<Scheme>,
     /// Ascending by day; of several facts about one day the one recorded last holds.
     navs: Vec<NavRow>,
@@ -76,7 +78,11 @@ impl Navs {
                     Some(last) if last.date > row.date => navs.partition_point(|earlier| earlier.date <= row.date),
                     _ => navs.len(),
                 };
-                navs.insert(at, row);
+                // A fact that is there already, as a snapshot held it, changes nothing.
+                let same_day = navs[..at].iter().rev().take_while(|known| known.date == row.date);
+                if same_day.into_iter().all(|known| known.offset != offset) {
+                    navs.insert(at, row);
+                }
             }
             _ => {}
         }

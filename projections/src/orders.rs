@@ -17,9 +17,10 @@ use domain::{
     time::{Date, Timestamp},
 };
 use event_schemas::entry::Happened;
+use serde::{Deserialize, Serialize};
 
 /// An order as it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderRow {
     /// The entry that requested it.
     pub seq: u64,
@@ -98,7 +99,7 @@ impl OrderRow {
 }
 
 /// A fund order as it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FundOrderRow {
     /// The entry that requested it.
     pub seq: u64,
@@ -133,7 +134,7 @@ impl FundOrderRow {
 }
 
 /// What a fund order asks.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FundAsked {
     /// Rupees in.
     Purchase {
@@ -150,7 +151,7 @@ pub enum FundAsked {
 }
 
 /// Units allotted or redeemed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FundAnswer {
     /// The NAV's date.
     pub nav_date: Date,
@@ -169,7 +170,7 @@ pub struct FundAnswer {
 }
 
 /// The rows of one account.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Orders {
     orders: Vec<OrderRow>,
     funds: Vec<FundOrderRow>,

@@ -20,10 +20,11 @@ use domain::{
     position::DayNetted,
     time::{Date, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One trade of a day that is not netted yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayTrade {
     /// When it was executed.
     pub at: Timestamp,
@@ -34,7 +35,7 @@ pub struct DayTrade {
 }
 
 /// A day's trades in one instrument on one exchange, until they are netted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
     /// Where.
     pub exchange: Exchange,
@@ -86,7 +87,7 @@ impl Day {
 }
 
 /// Lots and gains of one instrument.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instrument {
     /// Bought so far, where the price is known; days not netted included.
     pub bought: Money,
@@ -173,7 +174,7 @@ impl Instrument {
 }
 
 /// Lots and gains of one folio of a scheme.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolioLots {
     /// Bought so far, where the amount is known.
     pub bought: Money,
@@ -210,7 +211,7 @@ fn import(imported: Imported, bought: &mut Money, sold: &mut Money, lots: &mut L
 }
 
 /// The rows of one account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pnl {
     /// By instrument.
     pub instruments: BTreeMap<InstrumentId, Instrument>,

@@ -8,10 +8,11 @@ use domain::{
     position::Shares,
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The rows of one account.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Portfolio {
     /// Since when the account is open.
     pub opened_at: Option<Timestamp>,

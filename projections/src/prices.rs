@@ -7,13 +7,17 @@ use domain::{
     money::Price,
     time::{Date, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, ops::Range};
 
 /// One live price in so many is remembered; those between are read from the log for a question about the past.
 const LIVE_PRICES_PER_MARK: u32 = 64;
 
+/// The most live prices of an instrument that are remembered; then every second is forgotten, and fewer are from then on.
+const MARKS_MAX: usize = 256;
+
 /// A day's prices and where they were recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayRow {
     /// The day.
     pub date: Date,
@@ -34,7 +38,7 @@ pub struct DayRow {
 }
 
 /// A live price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
     /// The last traded price.
     pub last: Price,
@@ -56,11 +60,38 @@ pub struct Quote {
 pub struct PriceRow {
     /// Ascending by day; of several facts about one day the one recorded last holds.
     days: Vec<DayRow>,
-    live: Option<Live>,
+    live: LiveRow,
     quote: Quote,
+}
+
+/// The live prices of one instrument.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LiveRow {
+    live: Option<Live>,
+    /// The last entry that told one.
+    offset: Option<u64>,
     /// The live price before the entry at an offset, for some of them, ascending.
     marks: Vec<(u64, Option<Live>)>,
     since_mark: u32,
+    /// How often every second mark was forgotten.
+    thinned: u32,
+}
+
+impl LiveRow {
+    fn mark(&mut self, offset: u64) {
+        if self.since_mark == 0 {
+            self.marks.push((offset, self.live));
+            if self.marks.len() >= MARKS_MAX {
+                let mut keep = false;
+                self.marks.retain(|_| {
+                    keep = !keep;
+                    keep
+                });
+                self.thinned += 1;
+            }
+        }
+        self.since_mark = (self.since_mark + 1) % LIVE_PRICES_PER_MARK.saturating_mul(1 << self.thinned.min(20));
+    }
 }
 
 impl PriceRow {
@@ -70,7 +101,14 @@ impl PriceRow {
     }
     /// The latest live price.
     pub fn live(&self) -> Option<Live> {
-        self.live
+        self.live.live
+    }
+    /// Every fact about a day, ascending by day and then as recorded.
+    pub(crate) fn all_days(&self) -> &[DayRow] {
+        &self.days
+    }
+    pub(crate) fn live_row(&self) -> &LiveRow {
+        &self.live
     }
     /// Days, ascending, each with the fact that holds.
     pub fn days(&self) -> impl DoubleEndedIterator<Item = &DayRow> {
@@ -99,15 +137,16 @@ impl PriceRow {
         }
         past.days.reverse();
         // The times of the live prices remembered ascend: a price that came after a later one never counted.
-        let marks = &self.marks;
+        let marks = &self.live.marks;
         let next = marks.partition_point(|(offset, live)| *offset < upto && live.as_ref().is_none_or(had_come));
         let mark = next.checked_sub(1).map(|place| marks[place]);
         let end = marks.get(next).map_or(upto, |(offset, _)| upto.min(*offset));
-        past.live = mark.and_then(|(_, live)| live);
+        past.live.live = mark.and_then(|(_, live)| live);
         past.value();
         (past, mark.map(|(offset, _)| offset..end))
     }
 
+    /// A fact that is there already, as a snapshot held it, changes nothing.
     pub(crate) fn record_day(&mut self, fact: &DayPrice, offset: u64) {
         let day = DayRow {
             date: fact.date,
@@ -123,28 +162,32 @@ impl PriceRow {
             Some(last) if last.date > day.date => self.days.partition_point(|earlier| earlier.date <= day.date),
             _ => self.days.len(),
         };
-        self.days.insert(at, day);
-        self.value();
+        let same_day = self.days[..at].iter().rev().take_while(|known| known.date == day.date);
+        if same_day.into_iter().all(|known| known.offset != offset) {
+            self.days.insert(at, day);
+            self.value();
+        }
     }
 
+    /// A fact that is there already, as a snapshot held it, changes nothing.
     pub(crate) fn record_live(&mut self, live: Live, offset: u64) {
-        if self.since_mark == 0 {
-            self.marks.push((offset, self.live));
+        if self.live.offset.is_none_or(|last| last < offset) {
+            self.live.offset = Some(offset);
+            self.live.mark(offset);
+            self.take_live(live);
         }
-        self.since_mark = (self.since_mark + 1) % LIVE_PRICES_PER_MARK;
-        self.take_live(live);
     }
 
     pub(crate) fn take_live(&mut self, live: Live) {
-        if self.live.is_none_or(|known| known.at <= live.at) {
-            self.live = Some(live);
+        if self.live.live.is_none_or(|known| known.at <= live.at) {
+            self.live.live = Some(live);
             self.value();
         }
     }
 
     fn value(&mut self) {
         let latest = self.days.last();
-        let (last, date, own) = match (self.live, latest) {
+        let (last, date, own) = match (self.live.live, latest) {
             (Some(live), Some(day)) if live.at.date() >= day.date => (live.last, live.at.date(), Some(day)),
             (Some(live), None) => (live.last, live.at.date(), None),
             (_, Some(day)) => (day.close, day.date, Some(day)),
@@ -179,6 +222,16 @@ impl Prices {
     pub(crate) fn insert(&mut self, instrument: InstrumentId, row: PriceRow) {
         self.instruments.insert(instrument, row);
     }
+    pub(crate) fn take_days(&mut self, instrument: InstrumentId, days: Vec<DayRow>) {
+        let row = self.instruments.entry(instrument).or_default();
+        row.days = days;
+        row.value();
+    }
+    pub(crate) fn take_live_row(&mut self, instrument: InstrumentId, live: LiveRow) {
+        let row = self.instruments.entry(instrument).or_default();
+        row.live = live;
+        row.value();
+    }
 
     /// Folds one event of the market entry at `offset`.
     pub fn fold(&mut self, event: &MarketEventData, offset: u64) {
@@ -204,7 +257,7 @@ impl Prices {
                 row.id(id.as_str()).show(day.date).show(day.open).show(day.high).show(day.low).show(day.close);
                 row.show_or_none(day.previous_close).show_or_none(day.volume);
             }
-            if let Some(live) = of.live {
+            if let Some(live) = of.live() {
                 rows.row("live").id(id.as_str()).show(live.last).show(live.at);
             }
         }

@@ -11,10 +11,11 @@ use crate::{
     navs::Navs,
     prices::Prices,
     read::{MarketReading, Reading},
+    saved::{Changed, Key},
     view::{Stop, View, ViewSet},
 };
 use domain::{ids::AccountId, market::MarketEventData};
-use event_log::{Stored, Topic, partition_of};
+use event_log::{Stored, Topic, partition_of, rule::Reader};
 use event_schemas::{
     DecodeError,
     entry::{Happened, decode_happened, decode_market_entry},
@@ -35,7 +36,14 @@ use tokio::sync::watch;
 /// Far more shards than threads, so that two seldom want the same one.
 pub(crate) const SHARDS: usize = 256;
 
-type Shard = HashMap<AccountId, Account, foldhash::fast::RandomState>;
+type Shard = HashMap<AccountId, Held, foldhash::fast::RandomState>;
+
+/// The rows of an account, and whether they changed since they were saved.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) rows: Account,
+    changed: bool,
+}
 
 /// All views, in memory.
 pub struct Views {
@@ -47,7 +55,7 @@ pub struct Views {
     pub(crate) prices: RwLock<Prices>,
     pub(crate) navs: RwLock<Navs>,
     /// Held for reading while a batch is folded, for writing while a consistent cut is taken.
-    cut: RwLock<()>,
+    pub(crate) cut: RwLock<()>,
     stops: Mutex<Vec<Stop>>,
     /// Whether `stops` holds any: it is asked with every question.
     any_stop: AtomicBool,
@@ -55,6 +63,12 @@ pub struct Views {
     /// that failed or came twice.
     dead: Mutex<BTreeSet<(Topic, u32, u64)>>,
     position: watch::Sender<Position>,
+    /// How far each partition is folded, with all that the rule remembers.
+    readers: Mutex<HashMap<(Topic, u32), Reader>>,
+    /// Whether anybody saves what changed.
+    saves: AtomicBool,
+    /// What changed in each partition of the ledger and of the market since it was saved.
+    changed: [Box<[Mutex<Changed>]>; 2],
 }
 
 impl Views {
@@ -73,6 +87,9 @@ impl Views {
             any_stop: AtomicBool::new(false),
             dead: Mutex::default(),
             position: watch::Sender::new(Position::start(ledger_partitions, market_partitions)),
+            readers: Mutex::default(),
+            saves: AtomicBool::new(false),
+            changed: [ledger_partitions, market_partitions].map(|of| (0..of).map(|_| Mutex::default()).collect()),
         })
     }
 
@@ -125,7 +142,7 @@ impl Views {
     /// Asks about an account as it stands now; `None` when it has no entry. Folding of the account waits meanwhile.
     pub fn read<T>(&self, account: &AccountId, ask: impl FnOnce(&Reading<'_>) -> T) -> Option<T> {
         let shard = self.shard(account).read();
-        let rows = shard.get(account)?;
+        let rows = &shard.get(account)?.rows;
         let (prices, navs) = (self.prices.read(), self.navs.read());
         let partition = self.partition_of(Topic::Ledger, account.as_str());
         Some(ask(&Reading::new(account, rows, &prices, &navs, self.stops_for(Some(partition)))))
@@ -148,9 +165,49 @@ impl Views {
         self.cut.read()
     }
 
+    /// Remembers how far a partition is folded.
+    pub(crate) fn folded(&self, topic: Topic, partition: u32, reader: &Reader) {
+        self.readers.lock().insert((topic, partition), *reader);
+    }
+
     /// Publishes that a partition is folded up to `next`.
     pub(crate) fn publish(&self, topic: Topic, partition: u32, next: u64) {
         self.position.send_modify(|position| position.advance(topic, partition, next));
+    }
+
+    /// How far a partition is folded, as of the last batch.
+    pub(crate) fn reader(&self, topic: Topic, partition: u32) -> Reader {
+        self.readers.lock().get(&(topic, partition)).copied().unwrap_or_default()
+    }
+
+    /// The same while nothing is being folded, so that no row is ahead of it.
+    pub(crate) fn still_reader(&self, topic: Topic, partition: u32) -> Reader {
+        let _cut = self.cut.write();
+        self.reader(topic, partition)
+    }
+
+    /// From now on what changes is remembered until it is saved.
+    pub(crate) fn begin_saving(&self) {
+        self.saves.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn changed(&self, topic: Topic, partition: u32) -> &Mutex<Changed> {
+        &self.changed[usize::from(topic == Topic::Market)][partition as usize]
+    }
+
+    /// Says whether an account has changed since it was saved.
+    pub(crate) fn mark(&self, account: &AccountId, changed: bool) {
+        if let Some(held) = self.shard(account).write().get_mut(account) {
+            held.changed = changed;
+        }
+    }
+
+    pub(crate) fn with_rows<T>(&self, account: &AccountId, ask: impl FnOnce(&Account) -> T) -> Option<T> {
+        self.shard(account).read().get(account).map(|held| ask(&held.rows))
+    }
+
+    pub(crate) fn insert(&self, account: AccountId, rows: Account) {
+        self.shard(&account).write().insert(account, Held { rows, changed: false });
     }
 
     /// Folds a live entry of an account into every view of `partition` that has not stopped.
@@ -169,22 +226,24 @@ impl Views {
         let digest = Journal::digest(&stored.record.value);
         let error = match entry {
             Ok(entry) => {
-                let panicked = self.with_account(&entry.account, |rows| {
+                self.with_account(partition, stored.offset, &entry.account, |rows| {
                     if !stopped.contains(View::Journal) {
                         rows.journal.fold(stored.offset, &digest);
                     }
-                    rows.fold(&entry, *stopped, None)
+                    // Known to have stopped before anybody can see what was folded in part.
+                    for (view, reason) in rows.fold(&entry, *stopped, None) {
+                        self.stop(view, partition, stored.offset, reason, stopped);
+                    }
                 });
-                for (view, reason) in panicked {
-                    self.stop(view, partition, stored.offset, reason, stopped);
-                }
                 return;
             }
             Err(error) => error,
         };
         // The journal needs no decoding: it counts what nobody can read.
         match stored.record.key.as_deref().map(AccountId::new) {
-            Some(Ok(account)) => self.with_account(&account, |rows| rows.journal.fold(stored.offset, &digest)),
+            Some(Ok(account)) => self.with_account(partition, stored.offset, &account, |rows| {
+                rows.journal.fold(stored.offset, &digest);
+            }),
             _ => self.stop(View::Journal, partition, stored.offset, "the entry has no account".into(), stopped),
         }
         for view in [View::Orders, View::Trades, View::Portfolio, View::Pnl, View::Cash] {
@@ -223,6 +282,11 @@ impl Views {
                     self.stop(view, partition, stored.offset, words(panic.as_ref()), stopped);
                 }
             }
+            if self.saves.load(Ordering::Relaxed)
+                && let Some(key) = key_of(&event.data)
+            {
+                self.changed(Topic::Market, partition).lock().insert(key);
+            }
         }
     }
 
@@ -244,6 +308,11 @@ impl Views {
         self.dead.lock().insert((topic, partition, offset));
     }
 
+    pub(crate) fn dead_of(&self, topic: Topic, partition: u32) -> Vec<u64> {
+        let all = (topic, partition, 0)..=(topic, partition, u64::MAX);
+        self.dead.lock().range(all).map(|(_, _, offset)| *offset).collect()
+    }
+
     /// Leaves out the records that do not count.
     pub(crate) fn keep_live(&self, topic: Topic, partition: u32, offsets: &mut Vec<u64>) {
         let dead = self.dead.lock();
@@ -262,8 +331,18 @@ impl Views {
         stops.iter().filter(matters).cloned().collect()
     }
 
-    fn with_account<T>(&self, account: &AccountId, change: impl FnOnce(&mut Account) -> T) -> T {
-        change(self.shard(account).write().entry(*account).or_default())
+    /// Folds the entry at `offset` into an account, unless a snapshot held it already.
+    fn with_account(&self, partition: u32, offset: u64, account: &AccountId, fold: impl FnOnce(&mut Account)) {
+        let mut shard = self.shard(account).write();
+        let held = shard.entry(*account).or_default();
+        if held.rows.journal.last().is_some_and(|last| offset <= last) {
+            return;
+        }
+        fold(&mut held.rows);
+        if !held.changed && self.saves.load(Ordering::Relaxed) {
+            held.changed = true;
+            self.changed(Topic::Ledger, partition).lock().insert(Key::Account(*account));
+        }
     }
 
     fn shard(&self, account: &AccountId) -> &RwLock<Shard> {
@@ -294,4 +373,16 @@ fn touches_prices(event: &MarketEventData) -> bool {
 
 fn touches_navs(event: &MarketEventData) -> bool {
     matches!(event, MarketEventData::Scheme(_) | MarketEventData::Nav(_))
+}
+
+fn key_of(event: &MarketEventData) -> Option<Key> {
+    match event {
+        MarketEventData::Instrument(fact) => Some(Key::Instrument(fact.instrument)),
+        MarketEventData::Calendar(fact) => Some(Key::Calendar(fact.exchange, fact.date)),
+        MarketEventData::Price(fact) => Some(Key::Days(fact.instrument)),
+        MarketEventData::Last(fact) => Some(Key::Live(fact.instrument)),
+        MarketEventData::Scheme(fact) => Some(Key::Scheme(fact.scheme)),
+        MarketEventData::Nav(fact) => Some(Key::Scheme(fact.scheme)),
+        _ => None,
+    }
 }

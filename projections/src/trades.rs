@@ -18,9 +18,10 @@ use domain::{
     time::{Date, Timestamp},
 };
 use event_schemas::entry::Happened;
+use serde::{Deserialize, Serialize};
 
 /// Where a trade comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Origin {
     /// It filled the order that this entry requested.
     Order(u64),
@@ -31,7 +32,7 @@ pub enum Origin {
 }
 
 /// A trade.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TradeRow {
     /// The entry that recorded it.
     pub seq: u64,
@@ -70,7 +71,7 @@ impl TradeRow {
 }
 
 /// The rows of one account.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trades {
     trades: Vec<TradeRow>,
     left: Left,

@@ -4,6 +4,8 @@
 //! further; its views keep what they have.
 
 use crate::{
+    Error,
+    saved::{Saver, Saving, Start, take_back},
     store::Views,
     view::{View, ViewSet},
 };
@@ -12,7 +14,7 @@ use event_log::{
     rule::{Reader, Verdict},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 /// Folded at once between two chances for other tasks: about a millisecond of one core.
 const FOLD_RECORDS_MAX: usize = 256;
@@ -21,55 +23,92 @@ const FOLD_RECORDS_MAX: usize = 256;
 const RETRY_WAIT_MIN_MS: u64 = 50;
 const RETRY_WAIT_MAX_MS: u64 = 5_000;
 
-/// The tasks that fold; they end when this is dropped.
+/// The tasks that fold and save; they end when this is dropped.
 pub struct Worker {
     tasks: JoinSet<()>,
+    savers: JoinSet<()>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Worker {
-    /// Stops folding and waits until every task has ended.
+    /// Stops folding, saves what was not saved yet, and waits until every task has ended.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+        self.stopping.send_replace(true);
+        while self.savers.join_next().await.is_some() {}
     }
 
     /// Waits until there is nothing left to follow: the log was closed and all of it is folded.
     pub async fn ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
+
+    fn new() -> Self {
+        Self { tasks: JoinSet::new(), savers: JoinSet::new(), stopping: watch::Sender::new(false) }
+    }
+
+    fn follow(&mut self, log: &Arc<dyn EventLog>, views: &Arc<Views>, topic: Topic, partition: u32, start: Start) {
+        let labels = [("topic", topic.name().to_owned()), ("partition", partition.to_string())];
+        let place = Place {
+            views: Arc::clone(views),
+            topic,
+            partition,
+            start,
+            records: metrics::counter!("bahi_view_records_total", &labels),
+            batches: metrics::histogram!("bahi_view_batch_records", &labels),
+        };
+        self.tasks.spawn(place.follow(Arc::clone(log)));
+    }
 }
 
 /// Folds every partition from its first record on, and then as it grows, on the current runtime.
 pub fn follow(log: Arc<dyn EventLog>, views: Arc<Views>) -> Worker {
-    let mut tasks = JoinSet::new();
+    let mut worker = Worker::new();
     for topic in Topic::ALL {
         for partition in 0..log.partitions(topic) {
-            let labels = [("topic", topic.name().to_owned()), ("partition", partition.to_string())];
-            let place = Place {
-                views: Arc::clone(&views),
-                topic,
-                partition,
-                records: metrics::counter!("bahi_view_records_total", &labels),
-                batches: metrics::histogram!("bahi_view_batch_records", &labels),
-            };
-            tasks.spawn(place.follow(Arc::clone(&log)));
+            worker.follow(&log, &views, topic, partition, Start::default());
         }
     }
-    Worker { tasks }
+    worker
+}
+
+/// The same from what was saved of each partition on; saves from then on.
+///
+/// # Errors
+/// When the store or the log cannot be asked; what was saved and cannot be believed is only left out.
+pub async fn follow_saved(log: Arc<dyn EventLog>, views: Arc<Views>, saving: Saving) -> Result<Worker, Error> {
+    let mut worker = Worker::new();
+    views.begin_saving();
+    for topic in Topic::ALL {
+        for partition in 0..log.partitions(topic) {
+            let start = take_back(&*log, &*saving.store, &views, topic, partition).await?;
+            worker.follow(&log, &views, topic, partition, start);
+            let (views, saving) = (Arc::clone(&views), saving.clone());
+            let saver = Saver { views, saving, topic, partition, start };
+            worker.savers.spawn(saver.run(worker.stopping.subscribe()));
+        }
+    }
+    Ok(worker)
 }
 
 struct Place {
     views: Arc<Views>,
     topic: Topic,
     partition: u32,
+    start: Start,
     records: metrics::Counter,
     batches: metrics::Histogram,
 }
 
 impl Place {
     async fn follow(self, log: Arc<dyn EventLog>) {
-        let Self { topic, partition, .. } = self;
-        let mut following = log.follow(topic, partition, 0);
-        let (mut reader, mut stopped) = (Reader::default(), ViewSet::default());
+        let Self { topic, partition, start, .. } = self;
+        let mut following = log.follow(topic, partition, start.from.offset);
+        let (mut reader, mut stopped) = (start.from, ViewSet::default());
+        self.views.folded(topic, partition, &reader);
+        if reader.offset >= start.whole_from {
+            self.views.publish(topic, partition, reader.offset);
+        }
         let mut wait_ms = RETRY_WAIT_MIN_MS;
         loop {
             let batch = match following.next().await {
@@ -110,7 +149,11 @@ impl Place {
                 }
             }
         }
-        views.publish(*topic, *partition, reader.offset);
+        views.folded(*topic, *partition, reader);
+        // Until then some rows of a snapshot are ahead of others.
+        if reader.offset >= self.start.whole_from {
+            views.publish(*topic, *partition, reader.offset);
+        }
         self.records.increment(records.len() as u64);
         self.batches.record(u32::try_from(records.len()).unwrap_or(u32::MAX));
         true

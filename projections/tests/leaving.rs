@@ -11,7 +11,7 @@ use domain::{
         Status,
     },
 };
-use event_log::{BoxFuture, Error as LogError, EventLog, Follow, Record, Stored, Topic, memory::Memory};
+use event_log::EventLog;
 use projections::{
     AsOf, Listing, Page, Reading, Replay, Views, offsets, order_history, past,
     read::{OrderFilter, TradeFilter},
@@ -20,11 +20,8 @@ use projections::{
 };
 use proptest::prelude::*;
 use serde_json::Value;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-use support::histories;
+use std::sync::{Arc, atomic::Ordering};
+use support::{Counting, histories};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -156,7 +153,7 @@ async fn a_page_of_the_newest_that_left_reads_a_window_and_not_the_account() {
             ledger.trade(&account(1), "ALFA", Buy, 1, "100.00");
         }
     }
-    let counting = Arc::new(Counting { log: ledger.log().await, records: AtomicUsize::new(0) });
+    let counting = Arc::new(Counting::new(ledger.log().await));
     let log: Arc<dyn EventLog> = Arc::clone(&counting) as _;
     let views = views(&log).await;
     let (_, kept_now) = (counting.records.swap(0, Ordering::Relaxed), kept(&views).0);
@@ -170,62 +167,4 @@ async fn a_page_of_the_newest_that_left_reads_a_window_and_not_the_account() {
     assert_eq!(answer.unwrap().unwrap()["items"].as_array().unwrap().len(), kept_now + 50);
     let read = counting.records.load(Ordering::Relaxed);
     assert!((1..1500).contains(&read), "{read} entries read, of some 3800");
-}
-
-/// A log that counts the records it was asked for one by one.
-struct Counting {
-    log: Memory,
-    records: AtomicUsize,
-}
-
-impl EventLog for Counting {
-    fn partitions(&self, topic: Topic) -> u32 {
-        self.log.partitions(topic)
-    }
-    fn commands_id(&self) -> uuid::Uuid {
-        self.log.commands_id()
-    }
-    fn append(
-        &self,
-        topic: Topic,
-        partition: u32,
-        at: Option<u64>,
-        records: Vec<Record>,
-    ) -> BoxFuture<'_, Result<u64, LogError>> {
-        self.log.append(topic, partition, at, records)
-    }
-    fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: u64,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, LogError>> {
-        self.log.read(topic, partition, from, max)
-    }
-    fn read_at(
-        &self,
-        topic: Topic,
-        partition: u32,
-        offsets: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, LogError>> {
-        self.records.fetch_add(offsets.len(), Ordering::Relaxed);
-        self.log.read_at(topic, partition, offsets)
-    }
-    fn offsets_of(
-        &self,
-        topic: Topic,
-        partition: u32,
-        key: &str,
-        from: u64,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<u64>, LogError>> {
-        self.log.offsets_of(topic, partition, key, from, max)
-    }
-    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, LogError>> {
-        self.log.tail(topic, partition)
-    }
-    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
-        self.log.follow(topic, partition, from)
-    }
 }

@@ -3,11 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use domain::ids::AccountId;
-use event_log::{EventLog, RecordKind, Topic};
+use event_log::{BoxFuture, Error as LogError, EventLog, Follow, Record, RecordKind, Stored, Topic, memory::Memory};
 use event_schemas::entry::{Entry, decode_entry};
 use projections::{Page, Reading, Views, all_older, testing::Ledger};
 use proptest::prelude::*;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// How long a test waits for a fact before it fails.
 pub const WAIT: Duration = Duration::from_secs(20);
@@ -64,4 +70,74 @@ pub fn histories(steps_max: usize) -> impl Strategy<Value = Ledger> {
         }
         ledger
     })
+}
+
+/// A log that tells what was asked of it.
+pub struct Counting {
+    log: Memory,
+    /// Records asked for one by one.
+    pub records: AtomicUsize,
+    /// From where the ledger was followed last.
+    pub followed_from: AtomicU64,
+}
+
+impl Counting {
+    pub fn new(log: Memory) -> Self {
+        Self { log, records: AtomicUsize::new(0), followed_from: AtomicU64::new(0) }
+    }
+}
+
+impl EventLog for Counting {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.log.partitions(topic)
+    }
+    fn commands_id(&self) -> uuid::Uuid {
+        self.log.commands_id()
+    }
+    fn append(
+        &self,
+        topic: Topic,
+        partition: u32,
+        at: Option<u64>,
+        records: Vec<Record>,
+    ) -> BoxFuture<'_, Result<u64, LogError>> {
+        self.log.append(topic, partition, at, records)
+    }
+    fn read(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from: u64,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, LogError>> {
+        self.log.read(topic, partition, from, max)
+    }
+    fn read_at(
+        &self,
+        topic: Topic,
+        partition: u32,
+        offsets: Vec<u64>,
+    ) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, LogError>> {
+        self.records.fetch_add(offsets.len(), Ordering::Relaxed);
+        self.log.read_at(topic, partition, offsets)
+    }
+    fn offsets_of(
+        &self,
+        topic: Topic,
+        partition: u32,
+        key: &str,
+        from: u64,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<u64>, LogError>> {
+        self.log.offsets_of(topic, partition, key, from, max)
+    }
+    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, LogError>> {
+        self.log.tail(topic, partition)
+    }
+    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
+        if topic == Topic::Ledger {
+            self.followed_from.store(from, Ordering::Relaxed);
+        }
+        self.log.follow(topic, partition, from)
+    }
 }
