@@ -77,7 +77,7 @@ pub async fn list(
     listing: &Listing,
     ask: impl for<'a, 'b> FnOnce(&'b Reading<'a>) -> Result<Vec<u8>, Problem>,
 ) -> Result<Response, Problem> {
-    if query.as_of()?.is_some() {
+    if query.moment()?.is_past() {
         return self::account(state, account, sent, query, ask).await;
     }
     reached(state, sent).await?;

@@ -1,6 +1,5 @@
 //! What a partition's writer writes about: accounts or the market. The writer itself knows neither.
 
-use std::sync::Arc;
 use crate::{known::Key, outcome::Outcome, queue::Prepared};
 use bytes::Bytes;
 use domain::{rejection::Refusal, time::Timestamp};
@@ -8,6 +7,7 @@ use event_log::{
     RecordKind, Stored, TEXT_BYTES_MAX, Topic,
     snapshot::{Due, Item},
 };
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The state that deciding needs and the way from a command to an entry.

@@ -280,7 +280,10 @@ mod tests {
     fn what_folding_needs_is_read_as_in_the_whole_entry() {
         for text in GOLDEN {
             let bytes = text.trim_end().as_bytes();
-            assert!(canonical::happened::<Event>(bytes, OPENING).is_ok(), "the canonical form is read without the rest");
+            assert!(
+                canonical::happened::<Event>(bytes, OPENING).is_ok(),
+                "the canonical form is read without the rest"
+            );
             let spaced = text.replace("\",\"", "\", \"");
             for bytes in [bytes, spaced.as_bytes()] {
                 assert_eq!(decode_happened(bytes).unwrap(), decode_entry(bytes).unwrap().into());

@@ -184,9 +184,7 @@ async fn fold(
 
 fn take_one(effective: &mut Effective, partition: u32, stored: &Stored) -> Result<(), Error> {
     let entry = decode(partition, stored)?;
-    effective
-        .take(stored.offset, &stored.record.value, &entry)
-        .map_err(|why| ended(partition, stored.offset, why))
+    effective.take(stored.offset, &stored.record.value, &entry).map_err(|why| ended(partition, stored.offset, why))
 }
 
 fn ended(partition: u32, offset: u64, why: Ended) -> Error {
