@@ -64,7 +64,7 @@ fn a_running_server_on_a_full_disk_goes_on_by_itself_once_there_is_space() {
     const SMALL_BYTES: u64 = 2 << 20;
     const LARGE_BYTES: u64 = 64 << 20;
     let Some(disk) = Disk::of(SMALL_BYTES) else {
-        println!("skipped: this user may not mount a small disk");
+        eprintln!("skipped: this user may not mount a small disk");
         return;
     };
     let server = Server::start(disk.folder.path());
