@@ -11,10 +11,10 @@ use domain::{
 /// Tuesday 2026-11-24 is a holiday; Sunday 2026-11-08 a session on which no bank settles.
 fn calendar() -> Calendar {
     let mut calendar = Calendar::default();
-    let nse = Exchange::new("NSE").unwrap();
-    let day = |text: &str| Date::parse(text).unwrap();
+    let nse = Exchange::new("NSE").expect("a valid test value");
+    let day = |text: &str| Date::parse(text).expect("a valid test value");
     calendar.record(nse, day("2026-11-24"), Day::Holiday { settlement: false });
-    let time = |text: &str| domain::time::TimeOfDay::parse(text).unwrap();
+    let time = |text: &str| domain::time::TimeOfDay::parse(text).expect("a valid test value");
     let muhurat = Day::Session { open: time("18:00"), close: time("19:00"), settlement: false };
     calendar.record(nse, day("2026-11-08"), muhurat);
     calendar
@@ -23,8 +23,8 @@ fn calendar() -> Calendar {
 fn in_mode(mode: CalendarMode, received: &str, way: Way, class: Class) -> String {
     let (policy, calendar) = (Policy::default(), calendar());
     let rules = Rules { policy: &policy, calendar: &calendar, mode };
-    let received = Timestamp::parse(&format!("{received}:00+05:30")).unwrap();
-    rules.nav_date(received, way, class).unwrap().to_string()
+    let received = Timestamp::parse(&format!("{received}:00+05:30")).expect("a valid test value");
+    rules.nav_date(received, way, class).expect("a valid test value").to_string()
 }
 fn bought(class: Class, received: &str) -> String {
     in_mode(CalendarMode::Exchange, received, Way::Purchase, class)
@@ -105,7 +105,7 @@ fn always_open_gives_every_order_its_own_days_nav() {
 fn a_redemption_pays_by_category_and_date_in_settlement_days() {
     let (policy, calendar) = (Policy::default(), calendar());
     let rules = Rules { policy: &policy, calendar: &calendar, mode: CalendarMode::Exchange };
-    let pays = |day: &str, class| rules.pays_on(Date::parse(day).unwrap(), class).to_string();
+    let pays = |day: &str, class| rules.pays_on(Date::parse(day).expect("a valid test value"), class).to_string();
     assert_eq!(pays("2026-11-18", Class::Liquid), "2026-11-19");
     assert_eq!(pays("2026-11-22", Class::Overnight), "2026-11-23");
     assert_eq!(pays("2026-11-20", Class::Equity), "2026-11-25");

@@ -139,6 +139,9 @@ struct FundOrder {
     status: &'static str,
 }
 
+/// Date, number and side of a trade; no side while it is unmatched.
+type TradeKey = (Day, TradeId, Option<Side>);
+
 /// An account.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
@@ -154,7 +157,7 @@ pub struct Model {
     funds: BTreeMap<u64, FundOrder>,
     pub units: Option<i128>,
     /// Trades known by date, number and side (none while unmatched): order, shares, price.
-    trades: BTreeMap<(Day, TradeId, Option<Side>), (u64, i128, i128)>,
+    trades: BTreeMap<TradeKey, (u64, i128, i128)>,
     /// Unmatched trades by the entry that holds them.
     pub unmatched: BTreeMap<u64, (TradeId, i128, i128, Day)>,
 }
