@@ -96,13 +96,13 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
     let ready_bytes = server.memory().unwrap_or(0);
     bench.tell(&format!("ready after {ready_s:.2} s with {} MB", ready_bytes >> 20));
 
-    let operator = Minter::open(folder.path(), None)?.mint(Role::Operator, &[])?;
-    first_answer(&server, &operator, &made).await?;
+    let minter = Minter::open(folder.path(), None)?;
+    first_answer(&server, &minter, &made).await?;
     bench.tell("a key of the first day got its first answer");
 
     let orders = (ORDERS / u64::from(scale)).max(1);
     let began = Instant::now();
-    let samples = order_on(&server, &operator, made.accounts, orders).await?;
+    let samples = order_on(&server, &minter, made.accounts, orders).await?;
     let ordering = began.elapsed();
     server.stop().await?;
     server::output_of(&[OsStr::new("verify"), OsStr::new("--data"), folder.path().as_os_str()]).await?;
@@ -194,8 +194,9 @@ async fn quiet(log: &dyn event_log::EventLog) -> Result<(), Error> {
     }
 }
 
+/// A client, as whom the first key is sent again over HTTP.
 fn by() -> Arc<By> {
-    Arc::new(By { subject: "bench".into(), role: Submitter::Operator, session: None, origin: None, algo_id: None })
+    Arc::new(By { subject: "bench".into(), role: Submitter::Client, session: None, origin: None, algo_id: None })
 }
 
 fn name(number: usize) -> String {
@@ -350,8 +351,9 @@ async fn ready(server: &Server) -> Result<(), Error> {
 }
 
 /// The first order again: the same answer, as a repeat.
-async fn first_answer(server: &Server, operator: &str, made: &Made) -> Result<(), Error> {
-    let client = Client::new(&format!("http://{}", server.address), operator)?;
+async fn first_answer(server: &Server, minter: &Minter, made: &Made) -> Result<(), Error> {
+    let token = minter.mint(Role::Client, &[made.first.account])?;
+    let client = Client::new(&format!("http://{}", server.address), &token)?;
     let body = json!({
         "instrument": instrument(0), "side": "buy", "quantity": 10, "type": "limit", "price": PRICE,
         "product": "CNC", "validity": "DAY",
@@ -368,7 +370,7 @@ async fn first_answer(server: &Server, operator: &str, made: &Made) -> Result<()
 /// Places orders in batches while memory is looked at: each sample holds seconds, orders so far and bytes.
 async fn order_on(
     server: &Server,
-    operator: &str,
+    minter: &Minter,
     accounts: usize,
     orders: u64,
 ) -> Result<Vec<(u64, u64, u64)>, Error> {
@@ -380,7 +382,8 @@ async fn order_on(
         while next.get() < batches {
             let batch = next.replace(next.get() + 1);
             let number = usize::try_from(batch).unwrap_or(0) % accounts;
-            let request = batch_request(batch, number, operator);
+            let token = minter.mint(Role::Client, &[name(number).parse().expect("a bench's account is an account")])?;
+            let request = batch_request(batch, number, &token);
             let answer = connection.ask(&request).await?;
             let created = super::load::occurrences(answer.body, b"\"status\":201");
             if answer.status != 200 || created != BATCH_ORDERS {
@@ -409,7 +412,7 @@ async fn order_on(
     Ok(samples)
 }
 
-fn batch_request(batch: u64, number: usize, operator: &str) -> Vec<u8> {
+fn batch_request(batch: u64, number: usize, token: &str) -> Vec<u8> {
     let order = |at: usize| {
         format!(
             r#"{{"key":"on-{batch}-{at}","instrument":"{}","side":"buy","quantity":1,"type":"limit","price":"{PRICE}","product":"CNC","validity":"DAY"}}"#,
@@ -418,7 +421,7 @@ fn batch_request(batch: u64, number: usize, operator: &str) -> Vec<u8> {
     };
     let orders: Vec<String> = (0..BATCH_ORDERS).map(order).collect();
     let body = format!(r#"{{"orders":[{}]}}"#, orders.join(","));
-    http::post(&format!("/v1/accounts/{}/orders/batch", name(number)), operator, &format!("batch-{batch}"), &body)
+    http::post(&format!("/v1/accounts/{}/orders/batch", name(number)), token, &format!("batch-{batch}"), &body)
 }
 
 async fn entries_of(folder: &Path) -> Result<u64, Error> {
