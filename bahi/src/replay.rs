@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<(), Error> {
             replayed.claims, replayed.dead
         ))?;
     }
-    // Giving every row back one by one takes longer than the end of the process, which gives back all.
+    // The end of the process gives all rows back at once.
     std::mem::forget(replayed);
     match state.stops.into_iter().next() {
         Some(stop) => Err(projections::Error::from(stop).into()),

@@ -166,8 +166,8 @@ impl From<Entry<'_>> for Happened {
     }
 }
 
-/// Reads of an account's entry what folding needs, in about two thirds of the time of [`decode_entry`]: the command
-/// and its context are passed over where the entry has its canonical form, and not checked.
+/// Reads of an account's entry what folding needs: the command and its context are passed over where the entry has
+/// its canonical form, and not checked.
 ///
 /// # Errors
 /// As [`decode_entry`], but for what was passed over.
