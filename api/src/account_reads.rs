@@ -27,7 +27,7 @@ pub const PAGE: &[Field] = &[LIMIT, CURSOR, AS_OF_OFFSET, AS_OF, EFFECTIVE_AT];
 /// Of entries, which are in recorded time alone: one holds events of several effective times.
 pub const ENTRIES: &[Field] = &[LIMIT, CURSOR, AS_OF_OFFSET, AS_OF];
 const INSTRUMENT: Field = Field::may("instrument", Kind::Text(field::INSTRUMENT), "Only this one's");
-const ORDER_STATUS: Kind = Kind::Name(crate::answers::ORDER_STATUSES, &["trigger_pending"]);
+const ORDER_STATUS: Kind = Kind::Name(crate::answers::ORDER_STATUSES);
 /// Of orders.
 pub const ORDERS: &[Field] = &[
     LIMIT,
@@ -46,7 +46,7 @@ pub const TRADES: &[Field] = &[
     CURSOR,
     INSTRUMENT,
     Field::may("order_id", Kind::Text(field::ORDER), "Of this order"),
-    Field::may("status", Kind::Name(&["matched", "unmatched"], &[]), "`unmatched`: only those that fit no order yet"),
+    Field::may("status", Kind::Name(&["matched", "unmatched"]), "`unmatched`: only those that fit no order yet"),
     FROM,
     TO,
     AS_OF_OFFSET,
@@ -59,7 +59,7 @@ pub const HELD: &[Field] = &[LIMIT, CURSOR, INSTRUMENT, AS_OF_OFFSET, AS_OF, EFF
 pub const FUND_ORDERS: &[Field] = &[
     LIMIT,
     CURSOR,
-    Field::may("status", Kind::Name(crate::answers::FUND_STATUSES, &[]), "Where they stand"),
+    Field::may("status", Kind::Name(crate::answers::FUND_STATUSES), "Where they stand"),
     Field::may("scheme", Kind::Text(field::SCHEME), "Of this scheme"),
     FROM,
     TO,
@@ -70,7 +70,7 @@ pub const FUND_ORDERS: &[Field] = &[
 /// Of a command's outcome.
 pub const OUTCOME: &[Field] = &[Field::may(
     "role",
-    Kind::Name(&["client", "operator", "venue", "system", "import"], &[]),
+    Kind::Name(&["client", "operator", "venue", "system", "import"]),
     "In which role it was sent; the caller's own unless given, and for a client always",
 )];
 

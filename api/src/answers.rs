@@ -6,17 +6,17 @@ use crate::field::{self, Field, Kind, SEQ_MAX, Shape, Text};
 
 /// Where an order stands.
 pub const ORDER_STATUSES: &[&str] =
-    &["requested", "open", "partly_filled", "filled", "cancelled", "rejected", "expired"];
+    &["requested", "trigger_pending", "open", "partly_filled", "filled", "cancelled", "rejected", "expired"];
 /// Where a fund order stands.
 pub const FUND_STATUSES: &[&str] = &["requested", "sent", "allotted", "redeemed", "rejected"];
 
 const COUNT: Kind = Kind::Whole(i64::MIN, i64::MAX);
 const PLACE: Kind = Kind::Whole(0, SEQ_MAX);
 const MONEY: Kind = Kind::Decimal(field::SIGNED);
-const SIDE: Kind = Kind::Name(&["buy", "sell"], &[]);
-const TYPE: Kind = Kind::Name(&["market", "limit"], &[]);
-const PRODUCT: Kind = Kind::Name(&["CNC"], &[]);
-const VALIDITY: Kind = Kind::Name(&["DAY", "IOC"], &[]);
+const SIDE: Kind = Kind::Name(&["buy", "sell"]);
+const TYPE: Kind = Kind::Name(&["market", "limit", "SL", "SL-M"]);
+const PRODUCT: Kind = Kind::Name(&["CNC", "MIS"]);
+const VALIDITY: Kind = Kind::Name(&["DAY", "IOC"]);
 const ANY: Kind = text(field::ANY);
 const DATE: Kind = text(field::DATE);
 const AT: Kind = text(field::INSTANT);
@@ -67,21 +67,23 @@ answers! {
     }
     /// What waits for the venue's answer.
     Waiting {
-        is("request", Kind::Name(&["modification", "cancellation"], &[]), "What was asked"),
+        is("request", Kind::Name(&["modification", "cancellation"]), "What was asked"),
         may("quantity", COUNT, "Quantity if granted"), may("price", MONEY, "Limit if granted"),
+        may("trigger_price", MONEY, "Trigger price if granted"),
         may("type", TYPE, "Type if granted"), may("validity", VALIDITY, "Validity if granted"),
     }
     /// An order.
     Order {
-        is("order_id", text(field::ORDER), "Its id"), is("status", Kind::Name(ORDER_STATUSES, &[]), "Where it stands"),
+        is("order_id", text(field::ORDER), "Its id"), is("status", Kind::Name(ORDER_STATUSES), "Where it stands"),
         is("instrument", INSTRUMENT, "What it trades"), is("side", SIDE, "Buy or sell"),
         is("quantity", COUNT, "Shares asked for: filled, pending and cancelled"), is("filled", COUNT, "Shares filled"),
         is("pending", COUNT, "Shares that may still trade"), is("cancelled", COUNT, "Shares that will not trade"),
-        is("type", TYPE, "Market or limit"), may("price", MONEY, "The limit"),
-        may("market_protection", MONEY, "How far a market order may trade, in percent"),
-        may("average_price", MONEY, "Of what is filled"), is("product", PRODUCT, "Delivery"),
+        is("type", TYPE, "How the price is set"), may("price", MONEY, "The limit"),
+        may("trigger_price", MONEY, "From which price on it stands"), may("disclosed_quantity", COUNT, "Shown at a time"),
+        may("market_protection", MONEY, "How far an order at market may trade, in percent"),
+        may("average_price", MONEY, "Of what is filled"), is("product", PRODUCT, "Delivery or intraday"),
         is("validity", VALIDITY, "Day or immediate"), is("session_date", DATE, "Its session"),
-        is("blocked", MONEY, "Cash blocked for a purchase"), is("blocked_quantity", COUNT, "Shares blocked for a sale"),
+        is("blocked", MONEY, "Cash blocked: a purchase, or margin"), is("blocked_quantity", COUNT, "Shares blocked for a sale"),
         is("modifications", COUNT, "Modifications asked for"),
         may("waiting", Kind::Part(Waiting::SHAPE), "What waits for the venue"),
         may("exchange_order_id", ANY, "The venue's number"), may("tag", ANY, "The client's mark"),
@@ -102,18 +104,21 @@ answers! {
     Trade {
         is("seq", PLACE, "The entry that recorded it; an operator assigns an unmatched one by it"),
         may("trade_id", ANY, "The exchange's number"), may("order_id", text(field::ORDER), "The order it filled, or named"),
-        is("origin", Kind::Name(&["order", "imported", "unmatched"], &[]), "Where it comes from"),
+        is("origin", Kind::Name(&["order", "imported", "unmatched"]), "Where it comes from"),
         may("detail", ANY, "Of imported ones the kind, of unmatched ones why"), may("instrument", INSTRUMENT, "What traded"),
         may("side", SIDE, "Bought or sold"), may("exchange", text(field::EXCHANGE), "Where"), is("quantity", COUNT, "Shares"),
         may("price", MONEY, "At what price"), may("value", MONEY, "Price times quantity"),
         is("executed_at", AT, "When"), is("trade_date", DATE, "The day of that in India"),
-        may("settlement_date", DATE, "When it settles"),
+        may("settlement_date", DATE, "When it settles"), may("product", PRODUCT, "Delivery or intraday"),
+        may("flag", Kind::Name(&["outside_band"]), "What is odd about it"),
+        is("cancelled", Kind::Flag, "Whether the exchange has cancelled it"),
     }
     /// A page of trades.
     Trades { rows(Trade::SHAPE), NEXT, }
     /// Shares of one instrument by how far they are settled.
     Position {
-        is("instrument", INSTRUMENT, "Of what"), is("product", PRODUCT, "Delivery"), is("quantity", COUNT, "All three parts"),
+        is("instrument", INSTRUMENT, "Of what"), is("product", PRODUCT, "Delivery or intraday"),
+        is("quantity", COUNT, "All three parts; sold and not bought intraday below zero"),
         is("bought_today", COUNT, "Bought on a day that is not netted yet"), is("t1", COUNT, "Bought, netted, not settled"),
         is("settled", COUNT, "Settled"), is("blocked", COUNT, "Held for pending sales"),
         is("day_bought", COUNT, "Bought on days not netted yet"), is("day_bought_value", MONEY, "What that cost"),
@@ -133,8 +138,8 @@ answers! {
     /// A fund order.
     FundOrder {
         is("fund_order_id", text(field::FUND_ORDER), "Its id"),
-        is("kind", Kind::Name(&["purchase", "redemption"], &[]), "Purchase or redemption"),
-        is("status", Kind::Name(FUND_STATUSES, &[]), "Where it stands"), is("scheme", SCHEME, "Which scheme"),
+        is("kind", Kind::Name(&["purchase", "redemption"]), "Purchase or redemption"),
+        is("status", Kind::Name(FUND_STATUSES), "Where it stands"), is("scheme", SCHEME, "Which scheme"),
         may("folio", FOLIO, "Which folio"), may("amount", MONEY, "Rupees asked for"), may("asked_units", MONEY, "Units asked for"),
         is("all", Kind::Flag, "Whether everything is to be redeemed"), is("blocked_units", MONEY, "Units blocked"),
         may("units", MONEY, "Units allotted or redeemed"), may("nav", MONEY, "The NAV that applied"),
@@ -148,6 +153,7 @@ answers! {
     /// Shares of an instrument, or units of a scheme in a folio.
     PortfolioRow {
         may("instrument", INSTRUMENT, "Of what: shares"), may("scheme", SCHEME, "Of what: units"), may("folio", FOLIO, "In which folio"),
+        may("product", PRODUCT, "Of shares: delivery or intraday"),
         may("quantity", COUNT, "Bought today, T1 and settled"), may("bought_today", COUNT, "Bought, not netted"),
         may("t1", COUNT, "Bought, netted, not settled"), may("settled", COUNT, "Settled"), may("units", MONEY, "Units"),
         is("cost", MONEY, "What they cost"), may("average_price", MONEY, "Of that, a share"),
@@ -187,10 +193,13 @@ answers! {
         is("date", DATE, "When"), is("amount", MONEY, "How much"), is("usable", MONEY, "The part that new orders may use now"),
     }
     /// What holds blocked cash.
-    BlockedFor { is("orders", MONEY, "Pending orders"), is("funds", MONEY, "Fund purchases that are not sent"), }
+    BlockedFor {
+        is("orders", MONEY, "Pending orders"), is("positions", MONEY, "Open intraday positions"),
+        is("funds", MONEY, "Fund purchases that are not sent"),
+    }
     /// A part of an account's cash that is below zero, and what that refuses.
     Shortfall {
-        is("part", Kind::Name(&["settled", "available", "withdrawable"], &[]), "Which part"),
+        is("part", Kind::Name(&["settled", "available", "withdrawable"]), "Which part"),
         is("short", MONEY, "By how much it is below zero"),
         is("refused", Kind::Free, "What is refused until it is made up: `purchases`, `fund_purchases`, `withdrawals`"),
     }
@@ -240,7 +249,7 @@ answers! {
     /// A recorded calendar day.
     CalendarDay {
         is("exchange", text(field::EXCHANGE), "Whose"), is("date", DATE, "The day"),
-        is("kind", Kind::Name(&["holiday", "session"], &[]), "Closed or open"), may("open", text(field::TIME_OF_DAY), "From when"),
+        is("kind", Kind::Name(&["holiday", "session"]), "Closed or open"), may("open", text(field::TIME_OF_DAY), "From when"),
         may("close", text(field::TIME_OF_DAY), "To when"), may("settlement", Kind::Flag, "Whether cash and shares settle"),
     }
     /// A page of calendar days.
@@ -249,9 +258,11 @@ answers! {
     Request {
         is("partition", PLACE, "In which partition"), is("offset", PLACE, "At which entry"), ACCOUNT,
         is("order_id", text(field::ORDER), "Which order"), is("recorded_at", AT, "When it was recorded"),
-        is("request", Kind::Name(&["new", "modify", "cancel"], &[]), "What is asked"), may("instrument", INSTRUMENT, "What to trade"),
-        may("side", SIDE, "Buy or sell"), may("quantity", COUNT, "Shares"), may("type", TYPE, "Market or limit"),
-        may("price", MONEY, "The limit"), may("market_protection", MONEY, "In percent"), may("product", PRODUCT, "Delivery"),
+        is("request", Kind::Name(&["new", "modify", "cancel"]), "What is asked"), may("instrument", INSTRUMENT, "What to trade"),
+        may("side", SIDE, "Buy or sell"), may("quantity", COUNT, "Shares"), may("type", TYPE, "How the price is set"),
+        may("price", MONEY, "The limit"), may("trigger_price", MONEY, "From which price on it stands"),
+        may("disclosed_quantity", COUNT, "Shown at a time"), may("market_protection", MONEY, "In percent"),
+        may("product", PRODUCT, "Delivery or intraday"),
         may("validity", VALIDITY, "Day or immediate"), may("session_date", DATE, "The session it is for"),
     }
     /// A page of requests in log order.

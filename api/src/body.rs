@@ -129,13 +129,13 @@ fn explain(shape: &Shape, bytes: &[u8], under: &str, error: Option<&serde_json::
         Ok(value) => value,
         Err(error) => return not_json(bytes, &error),
     };
-    let (faults, only_not_yet) = field::faults(shape, &value, under);
+    let faults = field::faults(shape, &value, under);
     if faults.is_empty() {
         // What a table cannot say, such as a field that is there twice.
         let detail = error.map_or_else(|| "is over a limit".to_owned(), ToString::to_string);
         return Problem::field("invalid_body", under, detail);
     }
-    Problem::invalid(if only_not_yet { "not_supported" } else { "invalid_body" }, faults)
+    Problem::invalid("invalid_body", faults)
 }
 
 fn not_json(bytes: &[u8], error: &serde_json::Error) -> Problem {

@@ -171,9 +171,7 @@ impl Route<'_> {
             parameters.push(parameter(ParameterIn::Path, part, part.name));
         }
         for field in query(operation.operation_id.as_deref().unwrap_or_default()) {
-            if !matches!(field.kind, Kind::NotYet(_)) {
-                parameters.push(parameter(ParameterIn::Query, field, field.name));
-            }
+            parameters.push(parameter(ParameterIn::Query, field, field.name));
         }
         let is_list = self.path.ends_with("/batch") || self.path.contains("/imports/");
         if !self.is_get && !is_list {

@@ -68,10 +68,8 @@ pub enum Kind {
     Flag,
     /// Only `true`.
     Yes,
-    /// One of these names; the second list names those that are not supported yet.
-    Name(&'static [&'static str], &'static [&'static str]),
-    /// Known, and refused with this reason until it is supported.
-    NotYet(&'static str),
+    /// One of these names.
+    Name(&'static [&'static str]),
     /// Only in answers: an object.
     Part(&'static Shape),
     /// Only in answers: a list of objects.
@@ -218,7 +216,6 @@ fn from_zero(smallest: i64, per_whole: i64, most: i64, of: &str) -> Result<(), C
 /// The reason.
 pub fn check(kind: Kind, value: &Value) -> Result<(), Cow<'static, str>> {
     match (kind, value) {
-        (Kind::NotYet(reason), _) => Err(reason.into()),
         (Kind::Text(text) | Kind::Decimal(text), Value::String(given)) => (text.check)(given),
         (Kind::Decimal(text), Value::Number(_)) => {
             Err(format!("must be a decimal string such as \"{}\", not a JSON number", text.example).into())
@@ -236,54 +233,39 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), Cow<'static, str>> {
         (Kind::Flag, Value::Bool(_)) | (Kind::Yes, Value::Bool(true)) => Ok(()),
         (Kind::Flag, _) => Err("must be true or false".into()),
         (Kind::Yes, _) => Err("must be true, or left out".into()),
-        (Kind::Name(names, _), Value::String(given)) if names.contains(&given.as_str()) => Ok(()),
-        (Kind::Name(_, later), Value::String(given)) if later.contains(&given.as_str()) => {
-            Err(format!("{given} is not supported yet").into())
-        }
+        (Kind::Name(names), Value::String(given)) if names.contains(&given.as_str()) => Ok(()),
         (Kind::Part(_) | Kind::Rows(_) | Kind::Free, _) => Err("is not taken in a request".into()),
-        (Kind::Name(names, _), _) => Err(format!("must be one of {}", names.join(", ")).into()),
+        (Kind::Name(names), _) => Err(format!("must be one of {}", names.join(", ")).into()),
     }
 }
 
-/// Whether a failed check says that a known thing is not supported yet.
-pub fn is_not_yet(kind: Kind, value: &Value) -> bool {
-    match kind {
-        Kind::NotYet(_) => true,
-        Kind::Name(_, later) => value.as_str().is_some_and(|given| later.contains(&given)),
-        _ => false,
-    }
-}
-
-/// All faults of an object, under a pointer; and whether each of them is a thing not supported yet.
-pub fn faults(shape: &Shape, value: &Value, under: &str) -> (Vec<Fault>, bool) {
+/// All faults of an object, under a pointer.
+pub fn faults(shape: &Shape, value: &Value, under: &str) -> Vec<Fault> {
     let Value::Object(object) = value else {
-        return (vec![Fault { pointer: under.into(), detail: "must be a JSON object".into() }], false);
+        return vec![Fault { pointer: under.into(), detail: "must be a JSON object".into() }];
     };
-    let (mut faults, mut only_not_yet) = (Vec::new(), true);
+    let mut faults = Vec::new();
     let pointer = |name: &str| format!("{under}/{}", name.replace('~', "~0").replace('/', "~1"));
     for field in shape.fields {
         match object.get(field.name) {
             None if field.needed => {
-                only_not_yet = false;
                 faults.push(Fault { pointer: pointer(field.name), detail: "is missing".into() });
             }
             None => {}
             // `null` is the same as absent.
-            Some(Value::Null) if !field.needed && !matches!(field.kind, Kind::NotYet(_)) => {}
+            Some(Value::Null) if !field.needed => {}
             Some(value) => {
                 if let Err(detail) = check(field.kind, value) {
-                    only_not_yet &= is_not_yet(field.kind, value);
                     faults.push(Fault { pointer: pointer(field.name), detail });
                 }
             }
         }
     }
     for name in object.keys().filter(|name| shape.fields.iter().all(|field| field.name != name.as_str())) {
-        only_not_yet = false;
         let shown: String = name.chars().take(64).collect();
         faults.push(Fault { pointer: pointer(&shown), detail: "is not a field of this body".into() });
     }
-    (faults, only_not_yet)
+    faults
 }
 
 impl Kind {
@@ -301,8 +283,7 @@ impl Kind {
                 .maximum(Some(most)),
             Kind::Flag => ObjectBuilder::new().schema_type(Type::Boolean),
             Kind::Yes => ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])),
-            Kind::Name(names, _) => string().enum_values(Some(names.iter().copied())),
-            Kind::NotYet(_) => ObjectBuilder::new(),
+            Kind::Name(names) => string().enum_values(Some(names.iter().copied())),
             Kind::Free => ObjectBuilder::new().schema_type(Type::Object),
             Kind::Part(shape) => return shape.answer_schema(),
             Kind::Rows(shape) => return ArrayBuilder::new().items(shape.answer_schema()).into(),
@@ -334,7 +315,7 @@ impl Shape {
 
     fn described(&self) -> ObjectBuilder {
         let mut object = ObjectBuilder::new().schema_type(Type::Object).description(Some(self.about));
-        for field in self.fields.iter().filter(|field| !matches!(field.kind, Kind::NotYet(_))) {
+        for field in self.fields {
             let mut schema = field.kind.schema();
             if let RefOr::T(Schema::Object(object)) = &mut schema {
                 object.description = Some(field.about.into());

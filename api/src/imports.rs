@@ -22,7 +22,7 @@ use domain::{
 use serde::Deserialize;
 use std::{str::FromStr, sync::Arc};
 
-const KINDS: Kind = Kind::Name(&["purchase", "sale", "bonus", "split"], &[]);
+const KINDS: Kind = Kind::Name(&["purchase", "sale", "bonus", "split"]);
 const KEY_FIELD: Field = Field::may("key", Kind::Text(field::KEY), "This row's key; made from the row without one");
 const ISIN_FIELD: Field = Field::may("isin", Kind::Text(field::ISIN), "Where only the ISIN is known");
 const DATE_FIELD: Field = Field::may("trade_date", Kind::Text(field::DATE), "The day, as 00:00 IST");

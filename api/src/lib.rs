@@ -34,6 +34,7 @@ mod imports;
 mod market;
 mod market_reads;
 mod orders;
+mod positions;
 mod system;
 mod venue;
 

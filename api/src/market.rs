@@ -142,7 +142,7 @@ body!(
         fields: &[
             Field::needed("exchange", Kind::Text(field::EXCHANGE), "Whose"),
             Field::needed("date", Kind::Text(field::DATE), "The day"),
-            Field::needed("kind", Kind::Name(&["holiday", "session"], &[]), "Closed or open"),
+            Field::needed("kind", Kind::Name(&["holiday", "session"]), "Closed or open"),
             Field::may("open", Kind::Text(field::TIME_OF_DAY), "For a session: from when, 09:15 unless given"),
             Field::may("close", Kind::Text(field::TIME_OF_DAY), "For a session: to when, 15:30 unless given"),
             Field::may("settlement", Kind::Flag, "Whether cash and shares settle"),

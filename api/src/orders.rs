@@ -16,28 +16,32 @@ use domain::{
 };
 use serde::Deserialize;
 
-/// Order types, and those that come later.
-const TYPES: Kind = Kind::Name(&["market", "limit"], &["SL", "SL-M"]);
+/// Order types.
+const TYPES: Kind = Kind::Name(&["market", "limit", "SL", "SL-M"]);
+/// What becomes of the shares.
+pub const PRODUCTS: Kind = Kind::Name(&["CNC", "MIS"]);
 /// Buy or sell.
-pub const SIDES: Kind = Kind::Name(&["buy", "sell"], &[]);
+pub const SIDES: Kind = Kind::Name(&["buy", "sell"]);
 /// How many shares.
 pub const QUANTITY: Kind = Kind::Whole(1, field::QUANTITY_MAX);
-const VALIDITIES: Kind = Kind::Name(&["DAY", "IOC"], &[]);
-const TRIGGER: Kind = Kind::NotYet("belongs to SL and SL-M orders, which are not supported yet");
+const VALIDITIES: Kind = Kind::Name(&["DAY", "IOC"]);
 
 const INSTRUMENT_FIELD: Field = Field::needed("instrument", Kind::Text(field::INSTRUMENT), "What to trade");
 const SIDE_FIELD: Field = Field::needed("side", SIDES, "Buy or sell");
 const QUANTITY_FIELD: Field = Field::needed("quantity", QUANTITY, "Shares");
 const TYPE_FIELD: Field = Field::needed("type", TYPES, "How the price is set");
-const PRICE_FIELD: Field = Field::may("price", Kind::Decimal(field::PRICE), "The limit, for a limit order only");
-const TRIGGER_FIELD: Field = Field::may("trigger_price", TRIGGER, "");
+const PRICE_FIELD: Field = Field::may("price", Kind::Decimal(field::PRICE), "The limit, for limit and SL only");
+const TRIGGER_FIELD: Field =
+    Field::may("trigger_price", Kind::Decimal(field::PRICE), "The price from which on it stands, for SL and SL-M only");
+const DISCLOSED_FIELD: Field =
+    Field::may("disclosed_quantity", QUANTITY, "The part that the market is shown at a time: a tenth at least");
 const PRODUCT_FIELD: Field =
-    Field::needed("product", Kind::Name(&["CNC"], &["MIS"]), "What becomes of the shares: CNC is delivery");
+    Field::needed("product", PRODUCTS, "What becomes of the shares: CNC is delivery, MIS intraday on margin");
 const VALIDITY_FIELD: Field = Field::needed("validity", VALIDITIES, "Until the session ends, or at once or not at all");
 const PROTECTION_FIELD: Field = Field::may(
     "market_protection",
     Kind::Decimal(field::PERCENT),
-    "How far from the last price a market order may trade, in percent",
+    "How far from the last price an order at market may trade, in percent",
 );
 const TAG_FIELD: Field = Field::may("tag", Kind::Text(field::TAG), "Your own mark");
 const ALGO_FIELD: Field =
@@ -50,15 +54,20 @@ body!(
         name: "PlaceOrder",
         about: "An order to place.",
         fields: &[
-            INSTRUMENT_FIELD, SIDE_FIELD, QUANTITY_FIELD, TYPE_FIELD, PRICE_FIELD, TRIGGER_FIELD, PRODUCT_FIELD,
-            VALIDITY_FIELD, PROTECTION_FIELD, TAG_FIELD, ALGO_FIELD,
+            INSTRUMENT_FIELD, SIDE_FIELD, QUANTITY_FIELD, TYPE_FIELD, PRICE_FIELD, TRIGGER_FIELD, DISCLOSED_FIELD,
+            PRODUCT_FIELD, VALIDITY_FIELD, PROTECTION_FIELD, TAG_FIELD, ALGO_FIELD,
         ],
     },
-    |order| order_fits(order.quantity, order.price, order.market_protection)
+    |order| {
+        let quantities = [Some(order.quantity), order.disclosed_quantity];
+        order_fits(quantities, [order.price, order.trigger_price], order.market_protection)
+    }
 );
 
-fn order_fits(quantity: Quantity, price: Option<Price>, protection: Option<Percent>) -> bool {
-    field::quantity_fits(quantity) && price.is_none_or(field::price_fits) && protection.is_none_or(field::percent_fits)
+fn order_fits(quantities: [Option<Quantity>; 2], prices: [Option<Price>; 2], protection: Option<Percent>) -> bool {
+    quantities.into_iter().flatten().all(field::quantity_fits)
+        && prices.into_iter().flatten().all(field::price_fits)
+        && protection.is_none_or(field::percent_fits)
 }
 
 /// An order of a batch: with its own key.
@@ -72,6 +81,8 @@ pub struct Keyed {
     #[serde(rename = "type")]
     order_type: OrderType,
     price: Option<Price>,
+    trigger_price: Option<Price>,
+    disclosed_quantity: Option<Quantity>,
     product: Product,
     validity: Validity,
     market_protection: Option<Percent>,
@@ -87,11 +98,15 @@ body!(
         about: "An order of a batch, with its own key.",
         fields: &[
             Field::needed("key", Kind::Text(field::KEY), "This order's Idempotency-Key"),
-            INSTRUMENT_FIELD, SIDE_FIELD, QUANTITY_FIELD, TYPE_FIELD, PRICE_FIELD, TRIGGER_FIELD, PRODUCT_FIELD,
-            VALIDITY_FIELD, PROTECTION_FIELD, TAG_FIELD, ALGO_FIELD,
+            INSTRUMENT_FIELD, SIDE_FIELD, QUANTITY_FIELD, TYPE_FIELD, PRICE_FIELD, TRIGGER_FIELD, DISCLOSED_FIELD,
+            PRODUCT_FIELD, VALIDITY_FIELD, PROTECTION_FIELD, TAG_FIELD, ALGO_FIELD,
         ],
     },
-    |order| field::is_key(order.key.as_str()) && order_fits(order.quantity, order.price, order.market_protection)
+    |order| {
+        let quantities = [Some(order.quantity), order.disclosed_quantity];
+        field::is_key(order.key.as_str())
+            && order_fits(quantities, [order.price, order.trigger_price], order.market_protection)
+    }
 );
 
 list!(
@@ -105,6 +120,7 @@ list!(
 pub struct Change {
     quantity: Option<Quantity>,
     price: Option<Price>,
+    trigger_price: Option<Price>,
     #[serde(rename = "type")]
     order_type: Option<OrderType>,
     validity: Option<Validity>,
@@ -119,12 +135,15 @@ body!(
         fields: &[
             Field::may("quantity", QUANTITY, "Its new quantity, never below what is filled"),
             Field::may("price", Kind::Decimal(field::PRICE), "Its new limit"),
-            TRIGGER_FIELD,
+            Field::may("trigger_price", Kind::Decimal(field::PRICE), "Its new trigger price, until it is triggered"),
             Field::may("type", TYPES, "Its new type"),
             Field::may("validity", VALIDITIES, "Its new validity"),
         ],
     },
-    |change| change.quantity.is_none_or(field::quantity_fits) && change.price.is_none_or(field::price_fits)
+    |change| {
+        change.quantity.is_none_or(field::quantity_fits)
+            && [change.price, change.trigger_price].into_iter().flatten().all(field::price_fits)
+    }
 );
 
 /// Places an order.
@@ -152,8 +171,8 @@ pub async fn modify_order(
     sent: Sent,
     Json(change): Json<Change>,
 ) -> Response {
-    let Change { quantity, price, order_type, validity } = change;
-    let modify = Modify { order_id, quantity, price, order_type, validity };
+    let Change { quantity, price, trigger_price, order_type, validity } = change;
+    let modify = Modify { order_id, quantity, price, trigger_price, order_type, validity };
     submit::one(&state, submit::by(&who.caller, None), who.account, key, sent, modify.into()).await
 }
 
@@ -184,7 +203,7 @@ pub async fn place_orders(
     let items = items.into_iter().map(|item| {
         item.map(|item| {
             let Keyed { key, instrument, side, quantity, order_type, price, product, validity, .. } = item;
-            let Keyed { market_protection, tag, algo_id, .. } = item;
+            let Keyed { trigger_price, disclosed_quantity, market_protection, tag, algo_id, .. } = item;
             let by = submit::by(&who.caller, algo_id.as_ref());
             let place = Place {
                 instrument,
@@ -192,6 +211,8 @@ pub async fn place_orders(
                 quantity,
                 order_type,
                 price,
+                trigger_price,
+                disclosed_quantity,
                 product,
                 validity,
                 market_protection,

@@ -49,14 +49,13 @@ impl Query {
         }
         let pairs = extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Problem::field("invalid_query", "#query", "must be percent-encoded UTF-8"))?;
-        let (mut read, mut faults, mut only_not_yet) = (BTreeMap::new(), Vec::new(), true);
+        let (mut read, mut faults) = (BTreeMap::new(), Vec::new());
         let fault = |name: &str, detail| {
             let name: String = name.chars().take(64).collect();
             Fault { pointer: format!("#{name}"), detail }
         };
         for (name, text) in pairs.0 {
             let Some(field) = fields.iter().find(|field| field.name == name) else {
-                only_not_yet = false;
                 faults.push(fault(&name, "is not a parameter of this route".into()));
                 continue;
             };
@@ -66,16 +65,14 @@ impl Query {
                 _ => Value::from(text.as_str()),
             };
             if let Err(detail) = field::check(field.kind, &value) {
-                only_not_yet &= field::is_not_yet(field.kind, &value);
                 faults.push(fault(field.name, detail));
             } else if read.insert(field.name, text).is_some() {
-                only_not_yet = false;
                 faults.push(fault(field.name, "is given twice".into()));
             }
         }
         match faults.is_empty() {
             true => Ok(Self(read)),
-            false => Err(Problem::invalid(if only_not_yet { "not_supported" } else { "invalid_query" }, faults)),
+            false => Err(Problem::invalid("invalid_query", faults)),
         }
     }
 

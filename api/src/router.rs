@@ -1,7 +1,7 @@
 //! The table of routes, each registered with its description at once, so that they cannot drift apart.
 
 use crate::{
-    account_reads, accounts, document, edge, funds, imports, market, market_reads, orders,
+    account_reads, accounts, document, edge, funds, imports, market, market_reads, orders, positions,
     problem::Problem,
     state::State,
     system::{self, Document},
@@ -31,6 +31,7 @@ fn table() -> OpenApiRouter<State> {
         .routes(routes!(orders::place_orders))
         .routes(routes!(orders::modify_order, orders::cancel_order, account_reads::get_order))
         .routes(routes!(account_reads::get_order_history))
+        .routes(routes!(positions::convert_position))
         .routes(routes!(funds::request_fund_purchase))
         .routes(routes!(funds::request_fund_redemption))
         .routes(routes!(imports::import_trades))
@@ -47,6 +48,7 @@ fn table() -> OpenApiRouter<State> {
         .routes(routes!(account_reads::get_outcome))
         .routes(routes!(venue::report_order))
         .routes(routes!(venue::record_fill))
+        .routes(routes!(venue::cancel_trade))
         .routes(routes!(venue::assign_fill))
         .routes(routes!(venue::report_allotment))
         .routes(routes!(market_reads::get_requests))

@@ -48,7 +48,7 @@ body!(
             ORDER_FIELD,
             Field::needed(
                 "report",
-                Kind::Name(&["accepted", "rejected", "modified", "cancelled", "expired"], &["triggered"]),
+                Kind::Name(&["accepted", "rejected", "triggered", "modified", "cancelled", "expired"]),
                 "What happened",
             ),
             Field::may("exchange_order_id", Kind::Text(field::EXCHANGE_ORDER), "The venue's number"),
@@ -97,6 +97,36 @@ body!(
         ],
     },
     |body| field::quantity_fits(body.quantity) && field::price_fits(body.price)
+);
+
+/// A trade that the exchange cancels.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancelled {
+    account: AccountId,
+    order_id: OrderId,
+    trade_id: TradeId,
+    trade_date: Date,
+    reason: Option<Box<str>>,
+    at: Timestamp,
+}
+
+body!(
+    /// A trade that the exchange cancels.
+    Cancelled as CancelTrade,
+    &Shape {
+        name: "CancelTrade",
+        about: "A trade that the exchange cancels.",
+        fields: &[
+            ACCOUNT_FIELD,
+            Field::needed("order_id", Kind::Text(field::ORDER), "The order that the trade filled, or named"),
+            Field::needed("trade_id", Kind::Text(field::TRADE), "The exchange's number of the trade"),
+            Field::needed("trade_date", Kind::Text(field::DATE), "The IST date of the trade"),
+            Field::may("reason", Kind::Text(field::WORDS), "The venue's words"),
+            Field::needed("at", Kind::Text(field::INSTANT), "When it was cancelled at the venue"),
+        ],
+    },
+    |body| body.reason.as_deref().is_none_or(field::is_words)
 );
 
 /// The order that an unmatched trade belongs to.
@@ -224,6 +254,21 @@ pub async fn record_fill(
     let Filled { account, order_id, trade_id, quantity, price, executed_at, instrument, side } = body;
     let fill = Fill { order_id, trade_id, quantity, price, executed_at, instrument, side };
     submit::one(&state, submit::by(&caller, None), account, key, sent, fill.into()).await
+}
+
+/// Reports that a trade is cancelled: what it moved moves back.
+#[utoipa::path(post, path = "/v1/venue/trade-cancellations", tag = "venue", request_body = CancelTrade,
+    security(("token" = ["venue"])), responses((status = 201, description = "Recorded")))]
+pub async fn cancel_trade(
+    extract::State(state): extract::State<State>,
+    Caller(caller): Caller<VENUE>,
+    Key(key): Key,
+    sent: Sent,
+    Json(body): Json<Cancelled>,
+) -> Response {
+    let Cancelled { account, order_id, trade_id, trade_date, reason, at } = body;
+    let cancel = domain::order::CancelTrade { order_id, trade_id, trade_date, reason, at };
+    submit::one(&state, submit::by(&caller, None), account, key, sent, cancel.into()).await
 }
 
 /// Assigns an unmatched trade to an order.

@@ -110,6 +110,8 @@ async fn main() {
                         product: order::Product::Cnc,
                         validity: order::Validity::Day,
                         market_protection: None,
+                        trigger_price: None,
+                        disclosed_quantity: None,
                         tag: None,
                         algo_id: None,
                     };

@@ -95,7 +95,8 @@ impl Subject for Ledger {
         }
         let next = book.as_ref().and_then(|book| {
             let facts = self.followed.read();
-            book::next_due(book, &facts.market, self.calendar)
+            let (now, market) = (Timestamp::from_micros(0), &facts.market);
+            book::next_due(book, &Context { now, market, calendar: self.calendar, policy: &self.policy })
         });
         self.shelf.warm(account, book.unwrap_or_else(|| Book::new(account)), next);
         Ok(())
@@ -147,7 +148,13 @@ impl Subject for Ledger {
 
     fn replayed(&mut self) {
         let facts = self.followed.read();
-        self.shelf.index_hot(|book| book::next_due(book, &facts.market, self.calendar));
+        let context = Context {
+            now: Timestamp::from_micros(0),
+            market: &facts.market,
+            calendar: self.calendar,
+            policy: &self.policy,
+        };
+        self.shelf.index_hot(|book| book::next_due(book, &context));
     }
 
     fn answer(&mut self, command: &Prepared<Submission>, how: How, place: Place) -> Result<Written, Broken> {
@@ -201,7 +208,7 @@ impl Subject for Ledger {
             tracing::error!(%account, command = %submission.id, reason, "folding a decision failed; it will be refused");
             Broken
         })?;
-        let next = book::next_due(&folded, &facts.market, self.calendar);
+        let next = book::next_due(&folded, &context);
         self.shelf.put(folded, next);
         Ok(Written {
             key: account.as_str().into(),
@@ -241,7 +248,13 @@ impl Subject for Ledger {
 
     fn woken(&mut self) {
         let facts = self.followed.read();
-        self.shelf.index_hot(|book| book::next_due(book, &facts.market, self.calendar));
+        let context = Context {
+            now: Timestamp::from_micros(0),
+            market: &facts.market,
+            calendar: self.calendar,
+            policy: &self.policy,
+        };
+        self.shelf.index_hot(|book| book::next_due(book, &context));
         self.shelf.doubt_cold();
     }
 }

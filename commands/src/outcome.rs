@@ -117,6 +117,7 @@ fn about(event: &EventData) -> (Option<OrderId>, Option<FundOrderId>, Option<&'s
     match event {
         EventData::OrderRequested(e) => order(e.order_id, Some(Status::Requested.name())),
         EventData::OrderAccepted(e) => order(e.order_id, applied(e.applied, Status::Open)),
+        EventData::OrderTriggered(e) => order(e.order_id, applied(e.applied, Status::Open)),
         EventData::OrderRejected(e) => {
             order(e.order_id, applied(e.applied && e.refused == Refused::Order, Status::Rejected))
         }
@@ -128,6 +129,7 @@ fn about(event: &EventData) -> (Option<OrderId>, Option<FundOrderId>, Option<&'s
         EventData::OrderFilled(e) => order(e.order_id, Some(after_fill(e.pending.is_zero()).name())),
         EventData::FillUnmatched(e) => order(e.order_id, None),
         EventData::FillAssigned(e) => order(e.fill.order_id, Some(after_fill(e.fill.pending.is_zero()).name())),
+        EventData::TradeCancelled(e) => order(e.order_id, None),
         EventData::FundPurchaseRequested(e) => fund(e.fund_order_id, Fund::Requested, true),
         EventData::FundRedemptionRequested(e) => fund(e.fund_order_id, Fund::Requested, true),
         EventData::FundOrderSent(e) => fund(e.fund_order_id, Fund::Sent, true),
@@ -139,6 +141,7 @@ fn about(event: &EventData) -> (Option<OrderId>, Option<FundOrderId>, Option<&'s
         | EventData::CashWithdrawn(_)
         | EventData::CashPosted(_)
         | EventData::PositionChanged(_)
+        | EventData::PositionConverted(_)
         | EventData::DayNetted(_)
         | EventData::Settled(_)
         | EventData::FolioChanged(_)

@@ -24,6 +24,9 @@ struct Standing {
     filled: Quantity,
     order_type: OrderType,
     price: Option<Price>,
+    trigger_price: Option<Price>,
+    /// Whether the market has reached that.
+    triggered: bool,
     validity: Validity,
     session_date: Date,
     accepted: bool,
@@ -35,8 +38,16 @@ struct Standing {
 /// What the client asks of a standing order.
 #[derive(Clone, Copy)]
 enum Asked {
-    Modify { number: u32, quantity: Quantity, price: Option<Price>, order_type: OrderType },
-    Cancel { seq: u64 },
+    Modify {
+        number: u32,
+        quantity: Quantity,
+        price: Option<Price>,
+        trigger_price: Option<Price>,
+        order_type: OrderType,
+    },
+    Cancel {
+        seq: u64,
+    },
 }
 
 /// The exchange, for the accounts of one partition.
@@ -74,6 +85,8 @@ impl Venue {
                     filled: Quantity::ZERO,
                     order_type: e.order_type,
                     price: e.price,
+                    trigger_price: e.trigger_price,
+                    triggered: false,
                     validity: e.validity,
                     session_date: e.session_date,
                     accepted: false,
@@ -85,18 +98,20 @@ impl Venue {
                 self.todo.insert(e.order_id);
             }
             EventData::OrderAccepted(e) if e.applied => self.change(e.order_id, |order| order.accepted = true),
+            EventData::OrderTriggered(e) if e.applied => self.change(e.order_id, |order| order.triggered = true),
             EventData::OrderRejected(e) if e.applied && e.refused == Refused::Order => self.forget(e.order_id),
             EventData::OrderRejected(e) if e.applied => self.change(e.order_id, |order| order.asked = None),
             EventData::ModificationRequested(e) => {
                 let (number, quantity) = (e.number, e.quantity);
-                let asked = Asked::Modify { number, quantity, price: e.price, order_type: e.order_type };
+                let (price, trigger_price, order_type) = (e.price, e.trigger_price, e.order_type);
+                let asked = Asked::Modify { number, quantity, price, trigger_price, order_type };
                 self.change(e.order_id, |order| order.asked = Some(asked));
             }
             EventData::CancellationRequested(e) => {
                 self.change(e.order_id, |order| order.asked = Some(Asked::Cancel { seq }));
             }
             EventData::OrderModified(e) if e.applied => self.change(e.order_id, |order| {
-                (order.quantity, order.price) = (e.quantity, e.price);
+                (order.quantity, order.price, order.trigger_price) = (e.quantity, e.price, e.trigger_price);
                 (order.order_type, order.validity, order.asked) = (e.order_type, e.validity, None);
             }),
             EventData::OrderCancelled(e) if e.applied => self.forget(e.order_id),
@@ -186,9 +201,10 @@ impl Venue {
             Some(Asked::Cancel { seq }) => {
                 return Look::Say(format!("cancel/{id}/{seq}"), report(id, ReportKind::Cancelled, None, now));
             }
-            Some(Asked::Modify { number, quantity, price, order_type }) => {
+            Some(Asked::Modify { number, quantity, price, trigger_price, order_type }) => {
                 let wrong = (quantity < order.filled).then_some("the quantity is below what is filled");
-                let wrong = wrong.or_else(|| price_fault(listing, order.session_date, order_type, price));
+                let prices = Prices { order_type, price, trigger_price };
+                let wrong = wrong.or_else(|| prices.fault(listing, order.session_date));
                 return match wrong {
                     Some(reason) => reject(id, format!("modify/{id}/{number}"), reason, now),
                     None => Look::Say(format!("modify/{id}/{number}"), report(id, ReportKind::Modified, None, now)),
@@ -205,7 +221,10 @@ impl Venue {
         let fault = match session {
             None => Some("no session on that day"),
             Some((_, closes_at)) if now >= closes_at => Some("the session is over"),
-            Some(_) => price_fault(listing, order.session_date, order.order_type, order.price),
+            Some(_) => {
+                let Standing { order_type, price, trigger_price, .. } = *order;
+                Prices { order_type, price, trigger_price }.fault(listing, order.session_date)
+            }
         };
         match fault {
             Some(reason) => reject(id, name, reason, now),
@@ -226,11 +245,22 @@ impl Venue {
             // Over: the back office ends it with its session.
             _ => return Look::Rest,
         }
-        let last = listing.last_price().filter(|last| match (order.order_type, order.side, order.price) {
-            (OrderType::Market, ..) => true,
-            (OrderType::Limit, Side::Buy, Some(limit)) => limit >= *last,
-            (OrderType::Limit, Side::Sell, Some(limit)) => limit <= *last,
-            (OrderType::Limit, _, None) => false,
+        if let Some(trigger) = order.trigger_price.filter(|_| order.order_type.has_trigger() && !order.triggered) {
+            let reached = listing.last_price().is_some_and(|last| match order.side {
+                Side::Buy => last >= trigger,
+                Side::Sell => last <= trigger,
+            });
+            return if reached {
+                Look::Say(format!("trigger/{id}"), report(id, ReportKind::Triggered, None, now))
+            } else {
+                Look::Rest
+            };
+        }
+        let last = listing.last_price().filter(|last| match (order.order_type.has_limit(), order.side, order.price) {
+            (false, ..) => true,
+            (true, Side::Buy, Some(limit)) => limit >= *last,
+            (true, Side::Sell, Some(limit)) => limit <= *last,
+            (true, _, None) => false,
         });
         match last {
             Some(price) => {
@@ -282,23 +312,33 @@ fn listing_session(
     Some((session.opens_at(), session.closes_at()))
 }
 
-/// What is wrong with an order's price by the exchange's rules.
-fn price_fault(
-    listing: &Listing,
-    session_date: Date,
+/// The prices of an order, or of a change to one.
+struct Prices {
     order_type: OrderType,
     price: Option<Price>,
-) -> Option<&'static str> {
-    let price = match (order_type, price) {
-        (OrderType::Market, _) => return None,
-        (OrderType::Limit, None) => return Some("a limit order needs a price"),
-        (OrderType::Limit, Some(price)) => price,
-    };
-    if !listing.instrument.tick_size.is_some_and(|tick| price.is_on_tick(tick)) {
-        return Some("the price is not a whole number of ticks");
+    trigger_price: Option<Price>,
+}
+
+impl Prices {
+    /// What is wrong with them by the exchange's rules.
+    fn fault(&self, listing: &Listing, session_date: Date) -> Option<&'static str> {
+        if self.order_type.has_limit() && self.price.is_none() {
+            return Some("a limit order needs a price");
+        }
+        if self.order_type.has_trigger() && self.trigger_price.is_none() {
+            return Some("a stop loss order needs a trigger price");
+        }
+        let limit = self.price.filter(|_| self.order_type.has_limit());
+        let trigger = self.trigger_price.filter(|_| self.order_type.has_trigger());
+        let mut prices = limit.into_iter().chain(trigger);
+        prices.find_map(|price| {
+            if !listing.instrument.tick_size.is_some_and(|tick| price.is_on_tick(tick)) {
+                return Some("the price is not a whole number of ticks");
+            }
+            let outside = listing.band(session_date).is_some_and(|(low, high)| price < low || price > high);
+            outside.then_some("the price is outside the band")
+        })
     }
-    let outside = listing.band(session_date).is_some_and(|(low, high)| price < low || price > high);
-    outside.then_some("the price is outside the band")
 }
 
 fn plain(order_id: OrderId, report: ReportKind, reason: Option<&str>, at: Timestamp) -> Report {

@@ -32,6 +32,10 @@ pub enum Reason {
     FundRefund,
     /// A fund redemption pays.
     FundRedemption,
+    /// An intraday position became delivery, which is paid in full.
+    Conversion,
+    /// The exchange cancelled a trade: what is not settled yet leaves the side it was posted to.
+    TradeCancelled,
     /// The cash leg of imported history.
     Import,
     /// The other side of an imported cash leg: paid or received outside this ledger.
@@ -51,7 +55,7 @@ pub struct Posted {
     /// The day it settles; absent when settled at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settlement_date: Option<Date>,
-    /// The part of a receivable that new orders may use before it settles.
+    /// The part of a receivable that new orders may use before it settles, or of one that is taken back could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usable: Option<Money>,
 }
@@ -102,7 +106,14 @@ impl Cash {
             None => self.settled += posted.amount,
             Some(date) => {
                 let due = self.due.entry(date).or_default();
-                if posted.amount.is_negative() {
+                if posted.reason == Reason::TradeCancelled {
+                    if posted.amount.is_negative() {
+                        due.receivable += posted.amount;
+                        due.usable -= posted.usable.unwrap_or_default();
+                    } else {
+                        due.payable -= posted.amount;
+                    }
+                } else if posted.amount.is_negative() {
                     due.payable += -posted.amount;
                 } else {
                     due.receivable += posted.amount;

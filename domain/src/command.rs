@@ -1,6 +1,6 @@
 //! Everything an account can be asked or told, as one list; knows neither envelope nor JSON.
 
-use crate::{account, cash, fund, history, order, position};
+use crate::{account, cash, fund, history, intraday, order, position};
 
 macro_rules! commands {
     ($($(#[$doc:meta])* $variant:ident($payload:ty) = $name:literal v $version:literal,)*) => {
@@ -56,8 +56,14 @@ commands! {
     RecordFill(order::Fill) = "record_fill" v 1,
     /// Assigns an unmatched trade.
     AssignFill(order::Assign) = "assign_fill" v 1,
+    /// The exchange cancels a trade.
+    CancelTrade(order::CancelTrade) = "cancel_trade" v 1,
     /// Ends an order with its session.
     ExpireOrder(order::Expire) = "expire_order" v 1,
+    /// Closes an intraday position shortly before its session ends.
+    SquareOff(intraday::SquareOff) = "square_off" v 1,
+    /// Makes delivery of an intraday position.
+    ConvertPosition(intraday::Convert) = "convert_position" v 1,
     /// Nets a day.
     NetDay(position::NetDay) = "net_day" v 1,
     /// Settles a date.

@@ -3,7 +3,7 @@
 //! Every name here is a promise to past records: a change of shape is a new version, read through
 //! the upcasters of `event-schemas`.
 
-use crate::{account, cash, fund, history, order, position, rejection::CommandRefused, time::Timestamp};
+use crate::{account, cash, fund, history, intraday, order, position, rejection::CommandRefused, time::Timestamp};
 
 /// One thing that happened to an account.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,8 @@ events! {
     OrderRequested(order::Requested) = "order_requested" v 1,
     /// The venue took the order.
     OrderAccepted(order::Accepted) = "order_accepted" v 1,
+    /// The market reached an order's trigger price.
+    OrderTriggered(order::Triggered) = "order_triggered" v 1,
     /// The venue refused the order, or a modification or cancellation of it.
     OrderRejected(order::Rejected) = "order_rejected" v 1,
     /// A change was asked for.
@@ -79,6 +81,10 @@ events! {
     FillUnmatched(order::FillUnmatched) = "fill_unmatched" v 1,
     /// An operator assigned an unmatched trade to an order.
     FillAssigned(order::FillAssigned) = "fill_assigned" v 1,
+    /// The exchange cancelled a trade.
+    TradeCancelled(order::TradeCancelled) = "trade_cancelled" v 1,
+    /// An intraday position, or a part of it, became delivery.
+    PositionConverted(intraday::Converted) = "position_converted" v 1,
     /// Shares moved because of the event before it.
     PositionChanged(position::Changed) = "position_changed" v 1,
     /// A day's purchases and sales were netted.

@@ -13,6 +13,7 @@ pub mod event;
 pub mod fund;
 pub mod history;
 pub mod ids;
+pub mod intraday;
 pub mod market;
 pub mod money;
 pub mod order;

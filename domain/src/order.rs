@@ -1,7 +1,12 @@
 //! An equity order from request to its end; decides nothing about cash or shares, which `book` does.
 
+mod standing;
+
+pub use standing::{Order, Waiting, leaves_on, order_of};
+
 use crate::{
     ids::{AlgoId, Exchange, ExchangeOrderId, InstrumentId, OrderId, Series, Tag, TradeId},
+    intraday::IntradayTrade,
     money::{Money, Percent, Price, Quantity},
     position::Shares,
     time::{Date, Timestamp},
@@ -27,6 +32,23 @@ pub enum OrderType {
     /// At the price or better.
     #[serde(rename = "limit")]
     Limit,
+    /// Stop loss: from the trigger price on, at the price or better.
+    #[serde(rename = "SL")]
+    Sl,
+    /// Stop loss at market: from the trigger price on, at whatever the market asks.
+    #[serde(rename = "SL-M")]
+    SlM,
+}
+
+impl OrderType {
+    /// Takes a limit.
+    pub const fn has_limit(self) -> bool {
+        matches!(self, Self::Limit | Self::Sl)
+    }
+    /// Takes a trigger price, and sleeps at the venue until the market reaches it.
+    pub const fn has_trigger(self) -> bool {
+        matches!(self, Self::Sl | Self::SlM)
+    }
 }
 
 /// What becomes of the shares.
@@ -35,6 +57,9 @@ pub enum Product {
     /// Cash and carry: delivery.
     #[serde(rename = "CNC")]
     Cnc,
+    /// Margin intraday square-off: bought and sold within the session, on margin.
+    #[serde(rename = "MIS")]
+    Mis,
 }
 
 /// How long an order stands.
@@ -54,6 +79,8 @@ pub enum Validity {
 pub enum Status {
     /// Recorded here, not yet known at the venue.
     Requested,
+    /// At the venue, waiting for its trigger price.
+    TriggerPending,
     /// Standing at the venue.
     Open,
     /// Standing, with a part filled.
@@ -77,6 +104,7 @@ impl Status {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requested => "requested",
+            Self::TriggerPending => "trigger_pending",
             Self::Open => "open",
             Self::PartlyFilled => "partly_filled",
             Self::Filled => "filled",
@@ -85,6 +113,14 @@ impl Status {
             Self::Expired => "expired",
         }
     }
+}
+
+/// What made the back office place an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DueTo {
+    /// An intraday position is open shortly before its session ends.
+    SquareOff,
 }
 
 /// How the session date was found.
@@ -111,16 +147,22 @@ pub struct Requested {
     pub side: Side,
     /// How many shares.
     pub quantity: Quantity,
-    /// Market or limit.
+    /// How the price is set.
     #[serde(rename = "type")]
     pub order_type: OrderType,
-    /// The limit; absent for a market order.
+    /// The limit; absent for an order at market.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// The price from which on a stop loss order stands; absent for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_price: Option<Price>,
+    /// The part of the quantity that the market is shown at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disclosed_quantity: Option<Quantity>,
     /// How far from the last price a market order may trade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub market_protection: Option<Percent>,
-    /// Delivery.
+    /// Delivery or intraday.
     pub product: Product,
     /// Day or immediate.
     pub validity: Validity,
@@ -128,12 +170,21 @@ pub struct Requested {
     pub session_date: Date,
     /// How that date was found.
     pub calendar: CalendarBasis,
-    /// The price a purchase is blocked at (the limit, the protection, the upper band or last price + 5%); absent for a sale.
+    /// The price cash is blocked at (the limit, the protection, the upper band or last price + 5%); absent for a delivery sale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_price: Option<Price>,
-    /// Cash blocked for a purchase: block price times quantity, rounded up; absent for a sale, which blocks its quantity of shares.
+    /// Cash blocked, rounded up: block price times quantity for a delivery purchase, the margin on block price times `opening` for an intraday order; absent for a delivery sale, which blocks its quantity of shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Money>,
+    /// Of an intraday order: the shares that open or add to a position, as the rest closes one and needs no margin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Quantity>,
+    /// Of an intraday order: the margin in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Percent>,
+    /// What made the back office place it; absent when the account's holder did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_to: Option<DueTo>,
     /// The client's mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Tag>,
@@ -151,6 +202,16 @@ pub struct Accepted {
     /// The venue's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange_order_id: Option<ExchangeOrderId>,
+    /// Whether the report fitted the order's state; one that did not is recorded without effect.
+    pub applied: bool,
+}
+
+/// The market reached the trigger price of a stop loss order, which stands from now on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Triggered {
+    /// The order.
+    pub order_id: OrderId,
     /// Whether the report fitted the order's state; one that did not is recorded without effect.
     pub applied: bool,
 }
@@ -180,7 +241,7 @@ pub struct Rejected {
     pub reason: Option<Box<str>>,
     /// Shares that will not trade.
     pub cancelled: Quantity,
-    /// Cash still blocked for a purchase afterwards: nothing, or what stood before a refused modification.
+    /// Cash still blocked afterwards: nothing, or what stood before a refused modification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Money>,
     /// Whether the report fitted the order's state.
@@ -200,20 +261,26 @@ pub struct ModificationRequested {
     /// The order's limit if it is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// The order's trigger price if it is granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_price: Option<Price>,
     /// The order's type if it is granted.
     #[serde(rename = "type")]
     pub order_type: OrderType,
     /// The order's validity if it is granted.
     pub validity: Validity,
-    /// The price a purchase would be blocked at.
+    /// The price cash would be blocked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_price: Option<Price>,
     /// Cash blocked for the pending part until the venue answers: the larger of before and after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Money>,
-    /// Shares blocked until the venue answers, for a sale.
+    /// Shares blocked until the venue answers, for a delivery sale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_quantity: Option<Quantity>,
+    /// Of an intraday order: the shares that would open or add to a position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Quantity>,
 }
 
 /// The venue changed the order.
@@ -227,17 +294,23 @@ pub struct Modified {
     /// Its limit from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// Its trigger price from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_price: Option<Price>,
     /// Its type from now on.
     #[serde(rename = "type")]
     pub order_type: OrderType,
     /// Its validity from now on.
     pub validity: Validity,
-    /// The price a purchase is blocked at from now on.
+    /// The price cash is blocked at from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_price: Option<Price>,
     /// Cash blocked for the pending part from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Money>,
+    /// Of an intraday order: the shares that open or add to a position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Quantity>,
     /// Whether the report fitted the order's state.
     pub applied: bool,
 }
@@ -277,6 +350,14 @@ pub struct Expired {
     pub applied: bool,
 }
 
+/// What is odd about a trade, which counts all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// Its price is outside the day's price band.
+    OutsideBand,
+}
+
 /// A trade filled an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -293,7 +374,7 @@ pub struct Filled {
     pub instrument: InstrumentId,
     /// Bought or sold.
     pub side: Side,
-    /// Delivery.
+    /// Delivery or intraday.
     pub product: Product,
     /// Shares traded.
     pub quantity: Quantity,
@@ -301,21 +382,27 @@ pub struct Filled {
     pub price: Price,
     /// Price times quantity, rounded half up to the paisa.
     pub value: Money,
-    /// Where a sale's shares came from; absent for a purchase.
+    /// Where a delivery sale's shares came from; absent for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Shares>,
-    /// For a sale: the part of the value that new orders may use before it settles.
+    /// For a delivery sale: the part of the value that new orders may use before it settles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usable: Option<Money>,
+    /// For an intraday trade: what it closed and what is open after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intraday: Option<IntradayTrade>,
     /// The day cash and shares settle.
     pub settlement_date: Date,
     /// Filled of the order so far, this trade included.
     pub filled: Quantity,
     /// Still pending after this trade.
     pub pending: Quantity,
-    /// Cash still blocked for a purchase's pending part; absent for a sale, whose pending shares stay blocked.
+    /// Cash still blocked for the pending part; absent for a delivery sale, whose pending shares stay blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Money>,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// A trade that fits no order.
@@ -354,6 +441,60 @@ pub enum Unmatched {
     OtherSecurity,
 }
 
+/// The exchange cancelled a trade.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TradeCancelled {
+    /// The order it had filled, or had named.
+    pub order_id: OrderId,
+    /// The exchange's number of the trade.
+    pub trade_id: TradeId,
+    /// The IST date of the trade.
+    pub trade_date: Date,
+    /// The venue's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Box<str>>,
+    /// What of it is undone; absent when no such trade is known, which is recorded without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
+    /// The entry that recorded it, if it had waited for assignment, which ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmatched: Option<u64>,
+}
+
+/// What cancelling a trade undoes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undone {
+    /// Where it had traded.
+    pub exchange: Exchange,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Bought or sold.
+    pub side: Side,
+    /// Delivery or intraday.
+    pub product: Product,
+    /// When it had traded.
+    pub executed_at: Timestamp,
+    /// Shares.
+    pub quantity: Quantity,
+    /// Price times quantity, as it was recorded.
+    pub value: Money,
+    /// When it was to settle, or has settled.
+    pub settlement_date: Date,
+    /// Filled of the order afterwards; what is undone will not trade.
+    pub filled: Quantity,
+    /// For delivery: shares moved back, signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Shares>,
+    /// For a delivery sale: the part of the receivable that new orders can use no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable: Option<Money>,
+    /// For an intraday trade: it is undone as by the opposite trade at its price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intraday: Option<IntradayTrade>,
+}
+
 /// An operator assigned an unmatched trade to an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -362,90 +503,6 @@ pub struct FillAssigned {
     pub seq: u64,
     /// The trade as it applies to the order.
     pub fill: Filled,
-}
-
-/// How long what is over is kept at hand after it has settled: longer than any venue takes to correct itself.
-const KEPT_DAYS: i32 = 7;
-
-/// The day from which something that is over is no longer kept at hand: 7 days after the last of its parts settles,
-/// or after the day it was for, if nothing is to settle.
-///
-/// It leaves with the first entry of its account that is recorded on that IST date or later, once the entry's own
-/// events are folded; so what is kept follows from the log alone, and is the same for books and for views.
-pub fn leaves_on(day: Date, settles: Option<Date>) -> Date {
-    settles.map_or(day, |settles| settles.max(day)).plus_days(KEPT_DAYS)
-}
-
-/// What is waiting for the venue's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Waiting {
-    /// A change.
-    Modification {
-        /// Quantity if granted.
-        quantity: Quantity,
-        /// Limit if granted.
-        price: Option<Price>,
-        /// Type if granted.
-        order_type: OrderType,
-        /// Validity if granted.
-        validity: Validity,
-        /// Block price if granted.
-        block_price: Option<Price>,
-    },
-    /// A cancellation.
-    Cancellation,
-}
-
-/// An order as deciding must remember it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Order {
-    /// What it trades.
-    pub instrument: InstrumentId,
-    /// Buy or sell.
-    pub side: Side,
-    /// Delivery.
-    pub product: Product,
-    /// Shares asked for.
-    pub quantity: Quantity,
-    /// Shares filled.
-    pub filled: Quantity,
-    /// The limit.
-    pub price: Option<Price>,
-    /// Market or limit.
-    pub order_type: OrderType,
-    /// Day or immediate.
-    pub validity: Validity,
-    /// Its session.
-    pub session_date: Date,
-    /// Where it stands.
-    pub status: Status,
-    /// The price its cash is blocked at.
-    pub block_price: Option<Price>,
-    /// Cash blocked for the pending part.
-    pub blocked: Money,
-    /// Shares blocked for the pending part.
-    pub blocked_quantity: Quantity,
-    /// Modifications asked for so far.
-    pub modifications: u32,
-    /// What waits for the venue.
-    pub waiting: Option<Waiting>,
-    /// The latest settlement date of its fills.
-    pub settles_on: Option<Date>,
-}
-
-impl Order {
-    /// Shares that may still trade.
-    pub fn pending(&self) -> Quantity {
-        if self.status.is_final() { Quantity::ZERO } else { self.quantity - self.filled }
-    }
-    /// From which day on it is no longer in the book, once it is closed; see [`leaves_on`].
-    pub fn leaves_on(&self) -> Date {
-        leaves_on(self.session_date, self.settles_on)
-    }
-    /// Shares that will not trade.
-    pub fn cancelled(&self) -> Quantity {
-        if self.status.is_final() { self.quantity - self.filled } else { Quantity::ZERO }
-    }
 }
 
 /// Asks for an order.
@@ -458,13 +515,19 @@ pub struct Place {
     pub side: Side,
     /// How many shares.
     pub quantity: Quantity,
-    /// Market or limit.
+    /// How the price is set.
     #[serde(rename = "type")]
     pub order_type: OrderType,
-    /// The limit, for a limit order.
+    /// The limit, for limit and SL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
-    /// Delivery.
+    /// The price from which on it stands, for SL and SL-M.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_price: Option<Price>,
+    /// The part of the quantity that the market is shown at a time: at least a tenth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disclosed_quantity: Option<Quantity>,
+    /// Delivery or intraday.
     pub product: Product,
     /// Day or immediate.
     pub validity: Validity,
@@ -491,6 +554,9 @@ pub struct Modify {
     /// Its new limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// Its new trigger price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_price: Option<Price>,
     /// Its new type.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub order_type: Option<OrderType>,
@@ -515,6 +581,8 @@ pub enum ReportKind {
     Accepted,
     /// It, or what was asked of it, is refused.
     Rejected,
+    /// The market reached its trigger price.
+    Triggered,
     /// It is changed.
     Modified,
     /// It is cancelled.
@@ -567,6 +635,23 @@ pub struct Fill {
     /// Bought or sold; follows from the order where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
+}
+
+/// The exchange cancels a trade.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelTrade {
+    /// The order it filled, or named.
+    pub order_id: OrderId,
+    /// The exchange's number of the trade.
+    pub trade_id: TradeId,
+    /// The IST date of the trade.
+    pub trade_date: Date,
+    /// The venue's words, at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Box<str>>,
+    /// When it was cancelled at the venue.
+    pub at: Timestamp,
 }
 
 /// Assigns an unmatched trade.

@@ -18,6 +18,9 @@ pub const SHIPPED: &str = include_str!("../data/policy.csv");
 /// India never settled later than 14 days after the trade (weekly settlement, until 2001).
 const SETTLEMENT_MAX_DAYS: u32 = 14;
 
+/// A regular session is six hours and a quarter; nothing is done longer before its end than half of it.
+const MINUTES_MAX: u16 = 180;
+
 /// What kind of thing is wrong with a policy file, as a stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -107,6 +110,17 @@ impl Value for u32 {
     }
 }
 
+/// A span within a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minutes(pub u16);
+
+impl Value for Minutes {
+    fn read(text: &str) -> Result<Self, String> {
+        let minutes = text.parse().ok().filter(|minutes| (1..=MINUTES_MAX).contains(minutes));
+        minutes.map(Self).ok_or_else(|| format!("must be a whole number of minutes from 1 to {MINUTES_MAX}"))
+    }
+}
+
 impl Value for TimeOfDay {
     fn read(text: &str) -> Result<Self, String> {
         TimeOfDay::parse(text).map_err(|e| format!("value {e}"))
@@ -184,6 +198,10 @@ rules! {
     usable_sale_t1: Percent,
     /// Added to the last price to block a market order that has neither protection nor band.
     market_order_margin: Percent,
+    /// Cash blocked for an intraday order or position, of its value.
+    intraday_margin: Percent,
+    /// How long before its session ends an intraday position is squared off.
+    intraday_square_off_minutes: Minutes,
     /// Added to the last NAV's units to block a redemption by amount.
     redemption_margin: Percent,
     /// Settlement days from trade to settlement.

@@ -52,6 +52,10 @@ pub enum Reason {
     Settled,
     /// Imported history.
     Import,
+    /// An intraday position, or a part of it, became delivery.
+    Converted,
+    /// The exchange cancelled a trade.
+    TradeCancelled,
 }
 
 /// Shares moved because of the event before it.
@@ -60,13 +64,13 @@ pub enum Reason {
 pub struct Changed {
     /// Of what.
     pub instrument: InstrumentId,
-    /// Delivery.
+    /// Delivery or intraday.
     pub product: Product,
     /// Why.
     pub reason: Reason,
     /// By how much, signed.
     pub moved: Shares,
-    /// The position after.
+    /// The position after; for intraday all is in `bought_today`, below zero when sold and not bought.
     pub position: Shares,
 }
 

@@ -58,13 +58,16 @@ pub fn postings(event: &Event) -> Vec<Posting> {
         EventData::CashWithdrawn(withdrawn) => rupees(Ledger::External, Ledger::Cash, withdrawn.amount),
         EventData::CashPosted(posted) => {
             let other = match posted.reason {
-                Reason::Trade => Ledger::Exchange,
+                Reason::Trade | Reason::Conversion | Reason::TradeCancelled => Ledger::Exchange,
                 Reason::FundPurchase | Reason::FundRefund | Reason::FundRedemption => Ledger::Registrar,
                 // An import's cash leg pays for what came in from outside, and outside pays it back.
                 Reason::Import | Reason::External => Ledger::External,
             };
             let own = match posted.settlement_date {
                 None => Ledger::Cash,
+                // Taken back from where it was posted.
+                Some(_) if posted.reason == Reason::TradeCancelled && posted.amount.is_negative() => Ledger::Receivable,
+                Some(_) if posted.reason == Reason::TradeCancelled => Ledger::Payable,
                 Some(_) if posted.amount.is_negative() => Ledger::Payable,
                 Some(_) => Ledger::Receivable,
             };
@@ -86,6 +89,7 @@ pub fn postings(event: &Event) -> Vec<Posting> {
         EventData::AccountOpened(_)
         | EventData::OrderRequested(_)
         | EventData::OrderAccepted(_)
+        | EventData::OrderTriggered(_)
         | EventData::OrderRejected(_)
         | EventData::ModificationRequested(_)
         | EventData::OrderModified(_)
@@ -95,6 +99,8 @@ pub fn postings(event: &Event) -> Vec<Posting> {
         | EventData::OrderFilled(_)
         | EventData::FillUnmatched(_)
         | EventData::FillAssigned(_)
+        | EventData::TradeCancelled(_)
+        | EventData::PositionConverted(_)
         | EventData::DayNetted(_)
         | EventData::FundPurchaseRequested(_)
         | EventData::FundRedemptionRequested(_)

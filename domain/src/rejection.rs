@@ -61,20 +61,38 @@ rejections! {
     UnknownInstrument = "unknown_instrument", retryable;
     /// The instrument has no tick size and takes no orders until it is listed with one.
     InstrumentNotTradable = "instrument_not_tradable", retryable;
-    /// A limit order needs a price.
+    /// Limit and SL orders need a price.
     PriceRequired = "price_required", final_;
-    /// A market order takes no price.
+    /// An order at market takes no price.
     PriceNotAllowed = "price_not_allowed", final_;
-    /// Only a market order takes a market protection, above 0 and at most 100 percent.
+    /// Only an order at market takes a market protection, above 0 and at most 100 percent.
     MarketProtectionNotAllowed = "market_protection_not_allowed", final_;
+    /// SL and SL-M orders need a trigger price.
+    TriggerPriceRequired = "trigger_price_required", final_;
+    /// Only SL and SL-M orders take a trigger price.
+    TriggerPriceNotAllowed = "trigger_price_not_allowed", final_;
+    /// The order has been triggered: its trigger price can be changed no longer.
+    OrderTriggered = "order_triggered", final_;
+    /// The trigger price is beyond the limit: a purchase triggers at or below it, a sale at or above it.
+    TriggerBeyondPrice = "trigger_beyond_price", final_;
+    /// The disclosed quantity must be from a tenth of the quantity to all of it, and is for DAY orders.
+    DisclosedQuantityNotAllowed = "disclosed_quantity_not_allowed", final_;
+    /// The instrument's series is delivered share by share and takes no intraday order.
+    ProductNotAllowed = "product_not_allowed", retryable;
+    /// Only an intraday position can be converted, to delivery.
+    ConversionNotAllowed = "conversion_not_allowed", final_;
     /// The price is not a whole number of ticks.
     PriceOffTick = "price_off_tick", final_;
     /// The price is outside the day's price band.
     PriceOutsideBand = "price_outside_band", retryable;
+    /// The market has passed the trigger price already: a purchase triggers above the last price, a sale below it.
+    TriggerWrongSide = "trigger_wrong_side", retryable;
     /// There is no price to block a market order at.
     NoPrice = "no_price", retryable;
     /// There is no session to place the order in.
     NoSession = "no_session", retryable;
+    /// Intraday positions of the session have been squared off: there is no time left to close one.
+    SquareOffPassed = "square_off_passed", retryable;
     /// More shares than are held, free and sellable.
     InsufficientShares = "insufficient_shares", retryable;
     /// There is no such scheme.

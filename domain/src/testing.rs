@@ -85,7 +85,7 @@ impl Given {
     }
     /// When something will next be due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        book::next_due(&self.book, &self.market, self.calendar)
+        book::next_due(&self.book, &self.context())
     }
     /// Asks.
     pub fn when(self, command: impl Into<Command>) -> Then {

@@ -270,7 +270,7 @@ proptest! {
             let seq = book.seq + 1;
             book = book::fold(book, seq, far, &events);
         }
-        prop_assert_eq!(book::next_due(&book, &market, CalendarMode::Exchange), None);
+        prop_assert_eq!(book::next_due(&book, &context), None);
         prop_assert!(book.cash.due.is_empty());
         prop_assert!(book.orders.iter().all(|(seq, order)| order.status.is_final() || *seq == 0), "{:?}", OrderId::new("ACC1-1"));
     }

@@ -4,9 +4,10 @@ use crate::row::Rows;
 use domain::{
     cash::{Cash, Due},
     event::{Event, EventData},
-    ids::AccountId,
+    ids::{AccountId, InstrumentId},
     money::Money,
-    order::Refused,
+    order::{Filled, Refused, TradeCancelled},
+    time::Date,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub struct CashRow {
     blocks: BTreeMap<u64, Money>,
     /// The part of what is blocked that fund purchases block.
     pub for_funds: Money,
+    /// What each open intraday position blocks, by session.
+    margins: BTreeMap<(Date, InstrumentId), Money>,
 }
 
 impl CashRow {
@@ -82,9 +85,15 @@ impl CashRow {
                 self.reblock(cancelled.order_id.seq, Money::ZERO)
             }
             EventData::OrderExpired(expired) if expired.applied => self.reblock(expired.order_id.seq, Money::ZERO),
-            EventData::OrderFilled(filled) => self.reblock(filled.order_id.seq, filled.blocked.unwrap_or_default()),
-            EventData::FillAssigned(assigned) => {
-                self.reblock(assigned.fill.order_id.seq, assigned.fill.blocked.unwrap_or_default());
+            EventData::OrderFilled(filled) => self.filled(filled),
+            EventData::FillAssigned(assigned) => self.filled(&assigned.fill),
+            EventData::TradeCancelled(TradeCancelled { trade_date, undone: Some(undone), .. }) => {
+                if let Some(trade) = &undone.intraday {
+                    self.hold_margin(*trade_date, undone.instrument, trade.after.margin);
+                }
+            }
+            EventData::PositionConverted(converted) => {
+                self.hold_margin(converted.trade_date, converted.instrument, converted.after.margin);
             }
             EventData::FundPurchaseRequested(requested) => {
                 self.for_funds += requested.amount;
@@ -96,6 +105,24 @@ impl CashRow {
             }
             _ => {}
         }
+    }
+
+    fn filled(&mut self, filled: &Filled) {
+        self.reblock(filled.order_id.seq, filled.blocked.unwrap_or_default());
+        if let Some(trade) = &filled.intraday {
+            self.hold_margin(filled.trade_date, filled.instrument, trade.after.margin);
+        }
+    }
+
+    fn hold_margin(&mut self, session: Date, instrument: InstrumentId, margin: Money) {
+        let key = (session, instrument);
+        let held = if margin.is_zero() { self.margins.remove(&key) } else { self.margins.insert(key, margin) };
+        self.cash.blocked += margin - held.unwrap_or_default();
+    }
+
+    /// What open intraday positions block.
+    pub fn for_positions(&self) -> Money {
+        self.margins.values().copied().sum()
     }
 
     fn block(&mut self, seq: u64, amount: Money) {

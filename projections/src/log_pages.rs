@@ -15,7 +15,7 @@ use domain::{
     event::{Event, EventData},
     ids::{AccountId, InstrumentId, OrderId},
     money::{Percent, Price, Quantity},
-    order::{OrderType, Product, Side, Validity},
+    order::{OrderType, Product, Side, Validity, order_of},
     time::{Date, Timestamp},
 };
 use event_log::{
@@ -149,7 +149,7 @@ pub async fn order_history(log: &dyn EventLog, views: &Views, order: &OrderId) -
         (from, entries) = (last + 1, entries - offsets.len());
         for stored in records(log, Topic::Ledger, partition, offsets).await? {
             // The header tells the types without reading the entry.
-            if !["order_", "fill_", "modification_", "cancellation_"]
+            if !["order_", "fill_", "modification_", "cancellation_", "trade_cancelled"]
                 .iter()
                 .any(|part| stored.record.headers.kinds.contains(part))
             {
@@ -163,23 +163,6 @@ pub async fn order_history(log: &dyn EventLog, views: &Views, order: &OrderId) -
         tokio::task::yield_now().await;
     }
     Ok(OrderHistory { items })
-}
-
-fn order_of(event: &EventData) -> Option<OrderId> {
-    match event {
-        EventData::OrderRequested(e) => Some(e.order_id),
-        EventData::OrderAccepted(e) => Some(e.order_id),
-        EventData::OrderRejected(e) => Some(e.order_id),
-        EventData::ModificationRequested(e) => Some(e.order_id),
-        EventData::OrderModified(e) => Some(e.order_id),
-        EventData::CancellationRequested(e) => Some(e.order_id),
-        EventData::OrderCancelled(e) => Some(e.order_id),
-        EventData::OrderExpired(e) => Some(e.order_id),
-        EventData::OrderFilled(e) => Some(e.order_id),
-        EventData::FillUnmatched(e) => Some(e.order_id),
-        EventData::FillAssigned(e) => Some(e.fill.order_id),
-        _ => None,
-    }
 }
 
 /// A page of requests for a venue, in log order by partition.
@@ -226,6 +209,10 @@ pub enum VenueAsked {
         order_type: OrderType,
         /// The limit.
         price: Option<Price>,
+        /// The price from which on it stands.
+        trigger_price: Option<Price>,
+        /// The part of the quantity that is shown at a time.
+        disclosed_quantity: Option<Quantity>,
         /// How far from the last price a market order may trade.
         market_protection: Option<Percent>,
         /// Delivery.
@@ -241,6 +228,8 @@ pub enum VenueAsked {
         quantity: Quantity,
         /// Limit from now on.
         price: Option<Price>,
+        /// Trigger price from now on.
+        trigger_price: Option<Price>,
         /// Type from now on.
         #[serde(rename = "type")]
         order_type: OrderType,
@@ -299,6 +288,8 @@ fn requests(partition: u32, stored: &Stored) -> Result<Vec<VenueRequest>, Error>
                 quantity: asked.quantity,
                 order_type: asked.order_type,
                 price: asked.price,
+                trigger_price: asked.trigger_price,
+                disclosed_quantity: asked.disclosed_quantity,
                 market_protection: asked.market_protection,
                 product: asked.product,
                 validity: asked.validity,
@@ -310,6 +301,7 @@ fn requests(partition: u32, stored: &Stored) -> Result<Vec<VenueRequest>, Error>
             VenueAsked::Modify {
                 quantity: asked.quantity,
                 price: asked.price,
+                trigger_price: asked.trigger_price,
                 order_type: asked.order_type,
                 validity: asked.validity,
             },

@@ -153,6 +153,30 @@ impl Lots {
         }
     }
 
+    /// Takes a purchase of that day back, the last lot first; what of it has been sold since stays open as a sale.
+    pub fn take_back(&mut self, acquired: Date, quantity: i64, cost: Option<Money>, gains: &mut Gains) {
+        let mut rest = Amount { quantity, money: cost };
+        while rest.quantity > 0 {
+            let Some(at) = self.lots.iter().rposition(|lot| lot.acquired == acquired) else { break };
+            let lot = &mut self.lots[at];
+            let taken = rest.quantity.min(lot.quantity);
+            let was = split_off(&mut lot.quantity, &mut lot.cost, taken);
+            match was {
+                Some(was) => self.cost -= was,
+                None => self.unknown_quantity -= taken,
+            }
+            if lot.quantity == 0 {
+                self.lots.remove(at);
+            }
+            self.quantity = sum(self.quantity, -taken);
+            let back = rest.take(taken);
+            gains.add(taken, back, was);
+        }
+        if rest.quantity > 0 {
+            self.sell(acquired, rest.quantity, rest.money, gains);
+        }
+    }
+
     /// Spreads added shares over the lots by their size; every lot's cost and date stay.
     ///
     /// Without a lot to add to, they are a lot whose cost is not known: what they split from is missing.

@@ -11,55 +11,30 @@ use crate::{
 use domain::{
     event::{Event, EventData},
     fund::{self, Redeem},
-    ids::{AccountId, Exchange, Folio, InstrumentId, SchemeCode},
-    money::{Money, Nav, Percent, Price, Quantity, Units},
-    order::{Filled, OrderType, Product, Refused, Requested, Side, Status, Validity, Waiting, leaves_on},
+    ids::{AccountId, Exchange, Folio, SchemeCode},
+    money::{Money, Nav, Percent, Quantity, Units},
+    order::{Order, OrderType, Product, Requested, Side, TradeCancelled, Validity, Waiting, leaves_on, order_of},
     time::{Date, Timestamp},
 };
 use event_schemas::entry::Happened;
 use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 
-/// An order as it stands.
+/// An order as it stands, with what deciding need not remember.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderRow {
     /// The entry that requested it.
     pub seq: u64,
     /// The last entry about it.
     pub last_seq: u64,
-    /// What it trades.
-    pub instrument: InstrumentId,
-    /// Buy or sell.
-    pub side: Side,
-    /// Market or limit.
-    pub order_type: OrderType,
-    /// Delivery.
-    pub product: Product,
-    /// Day or immediate.
-    pub validity: Validity,
-    /// Where it stands.
-    pub status: Status,
-    /// Its session.
-    pub session_date: Date,
-    /// Shares asked for.
-    pub quantity: Quantity,
-    /// Shares filled.
-    pub filled: Quantity,
-    /// What they were worth; over `filled` it is the average price.
+    /// As the book has it.
+    pub order: Order,
+    /// What its trades were worth; over `filled` it is the average price.
     pub filled_value: Money,
-    /// The limit.
-    pub price: Option<Price>,
-    /// How far from the last price a market order may trade.
+    /// How far from the last price an order at market may trade.
     pub market_protection: Option<Percent>,
-    /// When the last of its trades settles.
-    pub settles: Option<Date>,
-    /// Cash blocked for a purchase.
-    pub blocked: Money,
-    /// Shares blocked for a sale.
-    pub blocked_quantity: Quantity,
-    /// Modifications asked for.
-    pub modifications: u32,
-    /// What waits for the venue.
-    pub waiting: Option<Box<Waiting>>,
+    /// The part of the quantity that the market is shown at a time.
+    pub disclosed_quantity: Option<Quantity>,
     /// When it was asked for.
     pub requested_at: Timestamp,
     /// When something last happened to it.
@@ -74,27 +49,33 @@ pub struct OrderRow {
     pub reason: Option<Box<str>>,
 }
 
+impl Deref for OrderRow {
+    type Target = Order;
+    fn deref(&self) -> &Order {
+        &self.order
+    }
+}
+
 impl OrderRow {
-    /// Shares that may still trade.
-    pub fn pending(&self) -> Quantity {
-        if self.status.is_final() { Quantity::ZERO } else { self.quantity - self.filled }
-    }
-    /// Shares that will not trade.
-    pub fn cancelled(&self) -> Quantity {
-        if self.status.is_final() { self.quantity - self.filled } else { Quantity::ZERO }
-    }
     /// From which day it is kept no longer, once it is closed.
     fn leaves_on(&self) -> Option<Date> {
-        self.status.is_final().then(|| leaves_on(self.session_date, self.settles))
+        self.status.is_final().then(|| self.order.leaves_on())
     }
-    fn end(&mut self, status: Status) {
-        self.status = status;
-        self.waiting = None;
-        self.blocked = Money::ZERO;
-        self.blocked_quantity = Quantity::ZERO;
-    }
-    fn shares_blocked(&self) -> Quantity {
-        if self.side == Side::Sell { self.pending() } else { Quantity::ZERO }
+
+    fn fold(&mut self, data: &EventData) {
+        match data {
+            EventData::OrderAccepted(accepted) if accepted.applied => {
+                self.exchange_order_id = accepted.exchange_order_id.map(|id| id.as_str().into());
+            }
+            EventData::OrderRejected(rejected) if rejected.applied => self.reason.clone_from(&rejected.reason),
+            EventData::OrderModified(modified) if modified.applied => self.reason = None,
+            EventData::OrderCancelled(cancelled) if cancelled.applied => self.reason.clone_from(&cancelled.reason),
+            EventData::OrderFilled(filled) => self.filled_value += filled.value,
+            EventData::FillAssigned(assigned) => self.filled_value += assigned.fill.value,
+            EventData::TradeCancelled(TradeCancelled { undone: Some(undone), .. }) => self.filled_value -= undone.value,
+            _ => {}
+        }
+        self.order.fold(data);
     }
 }
 
@@ -217,71 +198,12 @@ impl Orders {
         let change = Change { seq: entry.seq, at: event.effective_at, recorded_on: entry.recorded_at.date() };
         match &event.data {
             EventData::OrderRequested(requested) => self.request(requested, &change),
-            EventData::OrderAccepted(accepted) => self.update(accepted.order_id.seq, &change, |order| {
-                if accepted.applied {
-                    order.status = Status::Open;
-                    order.exchange_order_id = accepted.exchange_order_id.map(|id| id.as_str().into());
-                }
-            }),
-            EventData::OrderRejected(rejected) => self.update(rejected.order_id.seq, &change, |order| {
-                if rejected.applied {
-                    order.reason.clone_from(&rejected.reason);
-                    match rejected.refused {
-                        Refused::Order => order.end(Status::Rejected),
-                        Refused::Modification | Refused::Cancellation => {
-                            order.waiting = None;
-                            order.blocked = rejected.blocked.unwrap_or_default();
-                            order.blocked_quantity = order.shares_blocked();
-                        }
-                    }
-                }
-            }),
-            EventData::ModificationRequested(asked) => self.update(asked.order_id.seq, &change, |order| {
-                order.modifications = asked.number;
-                order.blocked = asked.blocked.unwrap_or_default();
-                order.blocked_quantity = asked.blocked_quantity.unwrap_or_default();
-                order.waiting = Some(Box::new(Waiting::Modification {
-                    quantity: asked.quantity,
-                    price: asked.price,
-                    order_type: asked.order_type,
-                    validity: asked.validity,
-                    block_price: asked.block_price,
-                }));
-            }),
-            EventData::OrderModified(modified) => self.update(modified.order_id.seq, &change, |order| {
-                if modified.applied {
-                    order.quantity = modified.quantity;
-                    order.price = modified.price;
-                    order.order_type = modified.order_type;
-                    order.validity = modified.validity;
-                    order.waiting = None;
-                    order.reason = None;
-                    if order.filled == order.quantity {
-                        order.end(Status::Filled);
-                    } else {
-                        order.status = if order.filled.is_zero() { Status::Open } else { Status::PartlyFilled };
-                        order.blocked = modified.blocked.unwrap_or_default();
-                        order.blocked_quantity = order.shares_blocked();
-                    }
-                }
-            }),
-            EventData::CancellationRequested(asked) => self.update(asked.order_id.seq, &change, |order| {
-                order.waiting = Some(Box::new(Waiting::Cancellation));
-            }),
-            EventData::OrderCancelled(cancelled) => self.update(cancelled.order_id.seq, &change, |order| {
-                if cancelled.applied {
-                    order.reason.clone_from(&cancelled.reason);
-                    order.end(Status::Cancelled);
-                }
-            }),
-            EventData::OrderExpired(expired) => self.update(expired.order_id.seq, &change, |order| {
-                if expired.applied {
-                    order.end(Status::Expired);
-                }
-            }),
-            EventData::OrderFilled(filled) => self.fill(filled, &change),
-            EventData::FillAssigned(assigned) => self.fill(&assigned.fill, &change),
-            _ => self.fold_fund(event, &change),
+            // A trade that fits no order, and one that was not there to cancel, say nothing of this one.
+            EventData::FillUnmatched(_) | EventData::TradeCancelled(TradeCancelled { undone: None, .. }) => {}
+            data => match order_of(data) {
+                Some(order) => self.update(order.seq, &change, |row| row.fold(data)),
+                None => self.fold_fund(event, &change),
+            },
         }
     }
 
@@ -340,50 +262,19 @@ impl Orders {
     fn request(&mut self, requested: &Requested, change: &Change) {
         let seq = requested.order_id.seq;
         self.open.push((seq, self.orders.len()));
-        let sale = requested.side == Side::Sell;
         self.orders.push(OrderRow {
             seq,
             last_seq: seq,
-            instrument: requested.instrument,
-            side: requested.side,
-            order_type: requested.order_type,
-            product: requested.product,
-            validity: requested.validity,
-            status: Status::Requested,
-            session_date: requested.session_date,
-            quantity: requested.quantity,
-            filled: Quantity::ZERO,
+            order: Order::requested(requested),
             filled_value: Money::ZERO,
-            settles: None,
-            price: requested.price,
             market_protection: requested.market_protection,
-            blocked: requested.blocked.unwrap_or_default(),
-            blocked_quantity: if sale { requested.quantity } else { Quantity::ZERO },
-            modifications: 0,
-            waiting: None,
+            disclosed_quantity: requested.disclosed_quantity,
             requested_at: change.at,
             updated_at: change.at,
             exchange_order_id: None,
             tag: requested.tag.map(|tag| tag.as_str().into()),
             algo_id: requested.algo_id.map(|id| id.as_str().into()),
             reason: None,
-        });
-    }
-
-    fn fill(&mut self, filled: &Filled, change: &Change) {
-        self.update(filled.order_id.seq, change, |order| {
-            order.filled = filled.filled;
-            order.filled_value += filled.value;
-            order.settles = order.settles.max(Some(filled.settlement_date));
-            if order.filled == order.quantity {
-                order.end(Status::Filled);
-            } else if !order.status.is_final() {
-                order.status = Status::PartlyFilled;
-                order.blocked = filled.blocked.unwrap_or_default();
-                if order.side == Side::Sell {
-                    order.blocked_quantity -= filled.quantity;
-                }
-            }
         });
     }
 
@@ -495,13 +386,23 @@ fn write_order(account: &AccountId, order: &OrderRow, rows: &mut Rows) {
     row.id(side(order.side)).id(order_type(order.order_type)).id(product(order.product)).id(validity(order.validity));
     row.id(order.status.name()).show(order.session_date).show(order.quantity).show(order.filled);
     row.show(order.filled_value).show_or_none(order.price).show_or_none(order.market_protection);
-    row.show(order.blocked).show(order.blocked_quantity).number(order.modifications);
-    match order.waiting.as_deref() {
+    row.show_or_none(order.trigger_price).number(order.triggered).show_or_none(order.disclosed_quantity);
+    row.show(order.undone).number(order.squares_off);
+    row.show(order.blocked).show(order.blocked_quantity).show(order.opening).number(order.modifications);
+    match &order.waiting {
         None => row.id(""),
         Some(Waiting::Cancellation) => row.id("cancellation"),
-        Some(Waiting::Modification { quantity, price, order_type: asked, validity: until, block_price }) => {
-            row.id("modification").show(quantity).show_or_none(*price).id(order_type(*asked));
-            row.id(validity(*until)).show_or_none(*block_price)
+        Some(Waiting::Modification {
+            quantity,
+            price,
+            trigger_price,
+            order_type: asked,
+            validity: until,
+            block_price,
+            opening,
+        }) => {
+            row.id("modification").show(quantity).show_or_none(*price).show_or_none(*trigger_price);
+            row.id(order_type(*asked)).id(validity(*until)).show_or_none(*block_price).show(opening)
         }
     };
     row.show(order.requested_at).show(order.updated_at).id_or_none(order.exchange_order_id.as_deref());
@@ -543,12 +444,15 @@ pub(crate) const fn order_type(order_type: OrderType) -> &'static str {
     match order_type {
         OrderType::Market => "market",
         OrderType::Limit => "limit",
+        OrderType::Sl => "SL",
+        OrderType::SlM => "SL-M",
     }
 }
 
 pub(crate) const fn product(product: Product) -> &'static str {
     match product {
         Product::Cnc => "CNC",
+        Product::Mis => "MIS",
     }
 }
 

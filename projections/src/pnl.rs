@@ -5,7 +5,7 @@
 //! day's gain is provisional. Of the rest, purchases become lots and sales take the oldest lots.
 //! A bonus lot costs nothing and a split leaves the cost as it is. Imported rows are delivery, in the
 //! order they were imported; without a price they are lots whose cost is not known. The cost of fund
-//! units includes stamp duty.
+//! units includes stamp duty. Intraday (MIS) positions are apart: their gain is realised by the trade that closes.
 
 use crate::{
     lots::{Amount, Gains, Lots},
@@ -15,8 +15,9 @@ use domain::{
     event::{Event, EventData},
     history::Kind,
     ids::{AccountId, Exchange, Folio, InstrumentId, SchemeCode},
-    money::{Money, Rounding},
-    order::{Filled, Side},
+    intraday::{Converted, Intraday},
+    money::{Money, Quantity, Rounding},
+    order::{Filled, Product, Side, TradeCancelled, Undone},
     position::DayNetted,
     time::{Date, Timestamp},
 };
@@ -60,6 +61,16 @@ impl Day {
         trades.insert(at, trade);
     }
 
+    /// Takes out the trade that the exchange cancelled.
+    fn take_out(&mut self, side: Side, trade: DayTrade) -> bool {
+        let trades = match side {
+            Side::Buy => &mut self.bought,
+            Side::Sell => &mut self.sold,
+        };
+        let found = trades.iter().position(|of| *of == trade);
+        found.map(|at| trades.remove(at)).is_some()
+    }
+
     /// Nets into the lots; gives the intraday gain.
     fn net(&self, lots: &mut Lots, gains: &mut Gains) -> Money {
         let total = |trades: &[DayTrade]| trades.iter().map(|trade| trade.quantity).sum::<i64>();
@@ -101,6 +112,8 @@ pub struct Instrument {
     pub lots: Lots,
     /// Days not netted yet, the oldest first.
     pub days: Vec<Day>,
+    /// Open intraday (MIS) positions by session; their margin is not kept here.
+    pub mis: BTreeMap<Date, Intraday>,
 }
 
 /// What stands when open days are netted as they are now.
@@ -152,15 +165,70 @@ impl Instrument {
             Side::Buy => self.bought += filled.value,
             Side::Sell => self.sold += filled.value,
         }
-        let (exchange, trade_date) = (filled.exchange, filled.trade_date);
+        if filled.product == Product::Mis {
+            return self.trade_intraday(filled.trade_date, filled.side, filled.quantity, filled.value);
+        }
+        let trade = DayTrade { at, quantity: filled.quantity.shares(), value: filled.value };
+        self.deliver(filled.exchange, filled.trade_date, filled.side, trade);
+    }
+
+    fn trade_intraday(&mut self, session: Date, side: Side, quantity: Quantity, value: Money) {
+        let open = self.mis.get(&session).copied().unwrap_or_default();
+        let trade = open.trade(side, quantity, value).expect("what the book could add up");
+        self.intraday += trade.realised;
+        self.set_intraday(session, trade.after);
+    }
+
+    fn set_intraday(&mut self, session: Date, after: Intraday) {
+        if after == Intraday::default() {
+            self.mis.remove(&session);
+        } else {
+            self.mis.insert(session, after);
+        }
+    }
+
+    fn convert(&mut self, converted: &Converted, at: Timestamp) {
+        let signed = if converted.side == Side::Buy { converted.quantity } else { -converted.quantity };
+        let mut open = self.mis.get(&converted.trade_date).copied().unwrap_or_default();
+        open.quantity -= signed;
+        open.value -= converted.value;
+        self.set_intraday(converted.trade_date, open);
+        let Some(exchange) = converted.instrument.exchange() else { return };
+        let trade = DayTrade { at, quantity: converted.quantity.shares(), value: converted.value };
+        self.deliver(exchange, converted.trade_date, converted.side, trade);
+    }
+
+    /// A trade that was cancelled: taken out of its day, or, once that is netted, undone in the lots.
+    fn undo(&mut self, trade_date: Date, undone: &Undone) {
+        match undone.side {
+            Side::Buy => self.bought -= undone.value,
+            Side::Sell => self.sold -= undone.value,
+        }
+        if undone.product == Product::Mis {
+            let opposite = if undone.side == Side::Buy { Side::Sell } else { Side::Buy };
+            return self.trade_intraday(trade_date, opposite, undone.quantity, undone.value);
+        }
+        let trade = DayTrade { at: undone.executed_at, quantity: undone.quantity.shares(), value: undone.value };
+        let day = self.days.iter_mut().find(|day| day.trade_date == trade_date && day.exchange == undone.exchange);
+        if day.is_some_and(|day| day.take_out(undone.side, trade)) {
+            return;
+        }
+        let (quantity, value) = (trade.quantity, Some(trade.value));
+        match undone.side {
+            Side::Buy => self.lots.take_back(trade_date, quantity, value, &mut self.gains),
+            // What was gained stays gained: the shares come back at what they had brought.
+            Side::Sell => self.lots.buy(trade_date, quantity, value, &mut self.gains),
+        }
+    }
+
+    fn deliver(&mut self, exchange: Exchange, trade_date: Date, side: Side, trade: DayTrade) {
         let found = self.days.iter().position(|day| day.trade_date == trade_date && day.exchange == exchange);
         let at_day = found.unwrap_or_else(|| {
             let at_day = self.days.partition_point(|day| (day.trade_date, day.exchange) < (trade_date, exchange));
             self.days.insert(at_day, Day { exchange, trade_date, bought: Vec::new(), sold: Vec::new() });
             at_day
         });
-        let trade = DayTrade { at, quantity: filled.quantity.shares(), value: filled.value };
-        self.days[at_day].add(filled.side, trade);
+        self.days[at_day].add(side, trade);
     }
 
     fn net(&mut self, netted: &DayNetted) {
@@ -225,6 +293,12 @@ impl Pnl {
         match &event.data {
             EventData::OrderFilled(filled) => self.trade(filled, event.effective_at),
             EventData::FillAssigned(assigned) => self.trade(&assigned.fill, event.effective_at),
+            EventData::TradeCancelled(TradeCancelled { trade_date, undone: Some(undone), .. }) => {
+                self.instruments.entry(undone.instrument).or_default().undo(*trade_date, undone);
+            }
+            EventData::PositionConverted(converted) => {
+                self.instruments.entry(converted.instrument).or_default().convert(converted, event.effective_at);
+            }
             EventData::DayNetted(netted) => {
                 if let Some(instrument) = self.instruments.get_mut(&netted.instrument) {
                     instrument.net(netted);
@@ -276,6 +350,10 @@ impl Pnl {
             write_gains(&mut row, gains);
             drop(row);
             of.lots.write(rows, &key);
+            for (session, open) in &of.mis {
+                let mut row = rows.row("intraday");
+                row.id(key[0]).id(key[1]).show(session).show(open.quantity).show(open.value);
+            }
             for day in &of.days {
                 for (side, trades) in [("bought", &day.bought), ("sold", &day.sold)] {
                     for trade in trades {

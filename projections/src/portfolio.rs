@@ -4,8 +4,9 @@ use crate::row::Rows;
 use domain::{
     event::{Event, EventData},
     ids::{AccountId, Folio, InstrumentId, SchemeCode},
-    money::Units,
-    position::Shares,
+    money::{Quantity, Units},
+    order::Product,
+    position::{Changed, Shares},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ pub struct Portfolio {
     pub opened_at: Option<Timestamp>,
     /// Shares by instrument; none of them zero in all parts.
     pub positions: BTreeMap<InstrumentId, Shares>,
+    /// Intraday shares by instrument, bought above zero and sold below; none of them zero.
+    pub intraday: BTreeMap<InstrumentId, Quantity>,
     /// Units by scheme and folio; none of them zero.
     pub folios: BTreeMap<(SchemeCode, Folio), Units>,
 }
@@ -27,6 +30,7 @@ impl Portfolio {
     pub fn fold(&mut self, event: &Event) {
         match &event.data {
             EventData::AccountOpened(_) => self.opened_at = Some(event.effective_at),
+            EventData::PositionChanged(changed) if changed.product == Product::Mis => self.move_intraday(changed),
             EventData::PositionChanged(changed) => {
                 if changed.position == Shares::default() {
                     self.positions.remove(&changed.instrument);
@@ -49,6 +53,7 @@ impl Portfolio {
     /// Adds one event's movement, whatever was recorded before it: the sum is the same in any order.
     pub(crate) fn add(&mut self, event: &Event) {
         match &event.data {
+            EventData::PositionChanged(changed) if changed.product == Product::Mis => self.move_intraday(changed),
             EventData::PositionChanged(changed) => {
                 let shares = self.positions.entry(changed.instrument).or_default();
                 *shares = shares.plus(changed.moved);
@@ -68,6 +73,14 @@ impl Portfolio {
         }
     }
 
+    fn move_intraday(&mut self, changed: &Changed) {
+        let shares = self.intraday.entry(changed.instrument).or_default();
+        *shares += changed.moved.total();
+        if shares.is_zero() {
+            self.intraday.remove(&changed.instrument);
+        }
+    }
+
     /// Writes the canonical rows.
     pub fn write(&self, account: &AccountId, rows: &mut Rows) {
         if let Some(opened_at) = self.opened_at {
@@ -77,6 +90,9 @@ impl Portfolio {
             let mut row = rows.row("position");
             row.id(account.as_str()).id(instrument.as_str());
             row.show(shares.bought_today).show(shares.t1).show(shares.settled);
+        }
+        for (instrument, shares) in &self.intraday {
+            rows.row("intraday").id(account.as_str()).id(instrument.as_str()).show(shares);
         }
         for ((scheme, folio), units) in &self.folios {
             rows.row("folio").id(account.as_str()).id(scheme.as_str()).id(folio.as_str()).show(units);

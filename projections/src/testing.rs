@@ -398,6 +398,8 @@ pub fn place(symbol: &str, side: Side, quantity: i64, limit: &str) -> Place {
         product: Product::Cnc,
         validity: Validity::Day,
         market_protection: None,
+        trigger_price: None,
+        disclosed_quantity: None,
         tag: None,
         algo_id: None,
     }

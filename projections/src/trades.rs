@@ -14,7 +14,7 @@ use domain::{
     history::Kind,
     ids::{AccountId, Exchange, InstrumentId, OrderId},
     money::{Money, Price, Quantity},
-    order::{Filled, Side, Unmatched, leaves_on},
+    order::{Filled, Flag, Product, Side, TradeCancelled, Unmatched, leaves_on},
     time::{Date, Timestamp},
 };
 use event_schemas::entry::Happened;
@@ -58,14 +58,22 @@ pub struct TradeRow {
     pub trade_date: Date,
     /// When it settles; absent for imported and unmatched trades.
     pub settlement_date: Option<Date>,
+    /// Delivery or intraday; absent for unmatched trades.
+    pub product: Option<Product>,
+    /// What is odd about it.
+    pub flag: Option<Flag>,
+    /// Whether the exchange has cancelled it since.
+    pub cancelled: bool,
 }
 
 impl TradeRow {
     /// From which day it is kept no longer.
     fn leaves_on(&self) -> Option<Date> {
         match self.origin {
-            Origin::Unmatched(..) => None,
-            Origin::Order(_) | Origin::Imported(_) => Some(leaves_on(self.trade_date, self.settlement_date)),
+            Origin::Unmatched(..) if !self.cancelled => None,
+            Origin::Unmatched(..) | Origin::Order(_) | Origin::Imported(_) => {
+                Some(leaves_on(self.trade_date, self.settlement_date))
+            }
         }
     }
 }
@@ -112,7 +120,11 @@ impl Trades {
                 executed_at,
                 trade_date: executed_at.date(),
                 settlement_date: None,
+                product: None,
+                flag: None,
+                cancelled: false,
             }),
+            EventData::TradeCancelled(cancelled) => self.cancel(cancelled),
             EventData::TradeImported(imported) => self.push(TradeRow {
                 seq,
                 origin: Origin::Imported(imported.kind),
@@ -126,8 +138,27 @@ impl Trades {
                 executed_at,
                 trade_date: imported.trade_date,
                 settlement_date: None,
+                product: Some(Product::Cnc),
+                flag: None,
+                cancelled: false,
             }),
             _ => {}
+        }
+    }
+
+    fn cancel(&mut self, cancelled: &TradeCancelled) {
+        let is_it = |row: &TradeRow| match (&row.origin, &cancelled.undone) {
+            (Origin::Unmatched(..), _) => Some(row.seq) == cancelled.unmatched,
+            (Origin::Order(order), Some(_)) => {
+                *order == cancelled.order_id.seq
+                    && row.trade_date == cancelled.trade_date
+                    && row.trade_id.as_deref() == Some(cancelled.trade_id.as_str())
+            }
+            _ => false,
+        };
+        if let Some(row) = self.trades.iter_mut().find(|row| is_it(row)) {
+            row.cancelled = true;
+            self.next = earlier(self.next, row.leaves_on());
         }
     }
 
@@ -175,7 +206,8 @@ fn write_trade(account: &AccountId, trade: &TradeRow, rows: &mut Rows) {
     row.id_or_none(trade.side.map(orders::side)).id_or_none(orders::exchange_text(trade.exchange.as_ref()));
     row.id_or_none(trade.trade_id.as_deref()).show(trade.quantity).show_or_none(trade.price);
     row.show_or_none(trade.value).show(trade.executed_at).show(trade.trade_date);
-    row.show_or_none(trade.settlement_date);
+    row.show_or_none(trade.settlement_date).id_or_none(trade.product.map(orders::product));
+    row.id_or_none(trade.flag.map(flag_name)).number(trade.cancelled);
 }
 
 fn of_order(seq: u64, executed_at: Timestamp, filled: &Filled) -> TradeRow {
@@ -192,6 +224,16 @@ fn of_order(seq: u64, executed_at: Timestamp, filled: &Filled) -> TradeRow {
         executed_at,
         trade_date: filled.trade_date,
         settlement_date: Some(filled.settlement_date),
+        product: Some(filled.product),
+        flag: filled.flag,
+        cancelled: false,
+    }
+}
+
+/// The stored name of what is odd about a trade.
+pub(crate) const fn flag_name(flag: Flag) -> &'static str {
+    match flag {
+        Flag::OutsideBand => "outside_band",
     }
 }
 

@@ -314,6 +314,8 @@ fn place(number: usize) -> Command {
         product: Product::Cnc,
         validity: Validity::Day,
         market_protection: None,
+        trigger_price: None,
+        disclosed_quantity: None,
         tag: None,
         algo_id: None,
     }

@@ -271,6 +271,8 @@ fn order(market: &Market, share: &Share, side: Side, shares: i64, percent: Optio
         product: Product::Cnc,
         validity: Validity::Day,
         market_protection: None,
+        trigger_price: None,
+        disclosed_quantity: None,
         tag: Some("demo".parse().expect("a tag")),
         algo_id: None,
     }

@@ -85,7 +85,7 @@ fn command() -> impl Strategy<Value = Command> {
             Command::PlaceOrder(order::Place {
                 instrument: "NSE:ACME".parse().unwrap(), side, quantity, order_type, price,
                 product: order::Product::Cnc, validity: order::Validity::Day,
-                market_protection: None, tag: None, algo_id: None,
+                market_protection: None, trigger_price: None, disclosed_quantity: None, tag: None, algo_id: None,
             })
         }),
         3 => (order_id.clone(), 0..4_u8).prop_map(move |(order_id, kind)| {
@@ -101,7 +101,7 @@ fn command() -> impl Strategy<Value = Command> {
         ),
         1 => (order_id.clone(), prop::option::of(quantity.clone()), prop::option::of(price.clone())).prop_map(
             |(order_id, quantity, price)| Command::ModifyOrder(order::Modify {
-                order_id, quantity, price, order_type: None, validity: None })
+                order_id, quantity, price, trigger_price: None, order_type: None, validity: None })
         ),
         1 => order_id.prop_map(|order_id| Command::CancelOrder(order::Cancel { order_id })),
         1 => (1..1_000_000_i64).prop_map(|paise| Command::RequestFundPurchase(fund::Purchase {

@@ -129,6 +129,8 @@ pub fn buy(quantity: i64, price: &str) -> order::Place {
         product: Product::Cnc,
         validity: Validity::Day,
         market_protection: None,
+        trigger_price: None,
+        disclosed_quantity: None,
         tag: None,
         algo_id: None,
     }

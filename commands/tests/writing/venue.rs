@@ -82,7 +82,14 @@ async fn changes_cancellations_and_immediate_orders_are_answered_at_once() {
     let order_id = place(&running, "o", buy(10, "2400.00")).await;
     let of = |kind: &'static str| move |entry: &Entry<'_>| entry.events.iter().any(|e| e.data.type_name() == kind);
     await_entry(&log, of("order_accepted")).await;
-    let modify = Modify { order_id, quantity: Some(Quantity::new(7)), price: None, order_type: None, validity: None };
+    let modify = Modify {
+        order_id,
+        quantity: Some(Quantity::new(7)),
+        price: None,
+        trigger_price: None,
+        order_type: None,
+        validity: None,
+    };
     accepted(running.desk.submit(client("A", "m", modify)).await);
     await_entry(&log, of("order_modified")).await;
     accepted(running.desk.submit(client("A", "c", Cancel { order_id })).await);

@@ -2,20 +2,25 @@
 
 use super::{Book, Context, fills::Parts};
 use crate::{
-    calendar::{Calendar, REGULAR_CLOSE},
+    calendar::{Calendar, CalendarMode, REGULAR_CLOSE},
     event::{Event, EventData},
-    ids::InstrumentId,
+    ids::{Exchange, InstrumentId},
     money::{Money, Quantity},
     order::{Expire, Expired, Order, Product},
     position::{Changed, DayNetted, NetDay, Reason, Settle, Settled, Shares},
     rejection::{Refusal, Rejection},
-    time::Timestamp,
+    time::{Date, Timestamp},
 };
 
-/// When an order's session ends; should its day turn out a holiday, at the regular close.
-pub(super) fn session_end(order: &Order, calendar: &Calendar, mode: crate::calendar::CalendarMode) -> Timestamp {
-    let session = order.instrument.exchange().and_then(|exchange| calendar.session(mode, exchange, order.session_date));
-    session.map_or_else(|| order.session_date.at(REGULAR_CLOSE), |session| session.closes_at())
+/// When an order's session ends.
+pub(super) fn session_end(order: &Order, calendar: &Calendar, mode: CalendarMode) -> Timestamp {
+    let closes = |exchange| session_closes(exchange, order.session_date, calendar, mode);
+    order.instrument.exchange().map_or_else(|| order.session_date.at(REGULAR_CLOSE), closes)
+}
+
+/// When a day's session ends; should the day turn out a holiday, at the regular close.
+pub(super) fn session_closes(exchange: Exchange, date: Date, calendar: &Calendar, mode: CalendarMode) -> Timestamp {
+    calendar.session(mode, exchange, date).map_or_else(|| date.at(REGULAR_CLOSE), |session| session.closes_at())
 }
 
 pub(super) fn expire(book: &Book, expire: &Expire, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {

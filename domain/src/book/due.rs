@@ -1,13 +1,14 @@
 //! Work that time has made due, named with ids that make doing it twice harmless.
 
-use super::{Book, Context, days::session_end};
+use super::{Book, Context, days::session_end, intraday};
 use crate::{
-    calendar::{Calendar, CalendarMode},
+    calendar::Calendar,
     command::Command,
     fund::Send,
     ids::{CommandId, FundOrderId, OrderId},
-    market::Market,
-    order::Expire,
+    intraday::{Convert, SquareOff},
+    money::Quantity,
+    order::{Cancel, Expire, Product},
     position::{NetDay, Settle},
     time::Timestamp,
 };
@@ -36,6 +37,46 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
             let order_id = OrderId { account, seq: *seq };
             (named(format!("expire/{order_id}")), Command::ExpireOrder(Expire { order_id }))
         });
+    // What may still trade is cancelled before the position is squared off, once: the venue may refuse.
+    let cancellations = book
+        .intraday_orders
+        .iter()
+        .take_while(|(date, _)| *date <= today)
+        .filter(|(_, seq)| {
+            let at = book.orders.get(seq).and_then(|order| intraday::cancels_at(order, context));
+            at.is_some_and(|at| context.now >= at)
+        })
+        .map(|(date, seq)| {
+            let order_id = OrderId { account, seq: *seq };
+            (named(format!("square-off/{date}/cancel/{order_id}")), Command::CancelOrder(Cancel { order_id }))
+        });
+    let square_offs = book
+        .intraday
+        .keys()
+        .filter(|(date, instrument)| {
+            intraday::squares_off(book, *date, *instrument, context)
+                .is_some_and(|(from, until)| (from..until).contains(&context.now))
+        })
+        .map(|(date, instrument)| {
+            let square_off = SquareOff { instrument: *instrument, trade_date: *date, product: Product::Mis };
+            (named(format!("square-off/{date}/{instrument}/MIS")), Command::SquareOff(square_off))
+        });
+    let deliveries = book
+        .intraday
+        .iter()
+        .filter(|((date, instrument), standing)| {
+            !standing.position.quantity.is_zero() && context.now >= intraday::ends_at(*date, *instrument, context)
+        })
+        .map(|((date, instrument), standing)| {
+            let convert = Convert {
+                instrument: *instrument,
+                from: Product::Mis,
+                to: Product::Cnc,
+                quantity: Quantity::new(standing.position.quantity.shares().abs()),
+                trade_date: Some(*date),
+            };
+            (named(format!("deliver/{date}/{instrument}/{}", standing.last_seq)), Command::ConvertPosition(convert))
+        });
     let nettings = book.nettings.iter().take_while(|(date, ..)| context.now >= date.next().start()).map(
         |(trade_date, instrument, exchange)| {
             let day = book.positions.get(instrument).and_then(|position| position.days.get(&(*exchange, *trade_date)));
@@ -48,17 +89,32 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
         book.settlements.iter().take_while(|(date, _)| context.now >= Calendar::settles_at(**date)).map(
             |(date, seq)| (named(format!("settle/{date}/{seq}")), Command::Settle(Settle { settlement_date: *date })),
         );
-    sends.chain(expiries).chain(nettings).chain(settlements).take(limit).collect()
+    sends
+        .chain(expiries)
+        .chain(cancellations)
+        .chain(square_offs)
+        .chain(deliveries)
+        .chain(nettings)
+        .chain(settlements)
+        .take(limit)
+        .collect()
 }
 
-/// When `due` will next have something.
-pub fn next_due(book: &Book, market: &Market, calendar: CalendarMode) -> Option<Timestamp> {
+/// When `due` will next have something; does not look at the context's time.
+pub fn next_due(book: &Book, context: &Context<'_>) -> Option<Timestamp> {
     if !book.to_send.is_empty() {
         return Some(Timestamp::from_micros(0));
     }
     let session = book.sessions.first().and_then(|(_, seq)| book.orders.get(seq));
-    let session = session.map(|order| session_end(order, &market.calendar, calendar));
+    let session = session.map(|order| session_end(order, &context.market.calendar, context.calendar));
+    let orders = book.intraday_orders.iter().filter_map(|(_, seq)| book.orders.get(seq));
+    let cancellation = orders.filter_map(|order| intraday::cancels_at(order, context)).min();
+    let open = book.intraday.iter().filter(|(_, standing)| !standing.position.quantity.is_zero());
+    let position = open.map(|((date, instrument), _)| {
+        let square_off = intraday::squares_off(book, *date, *instrument, context);
+        square_off.map_or_else(|| intraday::ends_at(*date, *instrument, context), |(from, _)| from)
+    });
     let netting = book.nettings.first().map(|(date, ..)| date.next().start());
     let settlement = book.settlements.first_key_value().map(|(date, _)| Calendar::settles_at(*date));
-    [session, netting, settlement].into_iter().flatten().min()
+    [session, cancellation, position.min(), netting, settlement].into_iter().flatten().min()
 }

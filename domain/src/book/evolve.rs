@@ -4,12 +4,17 @@ use super::{Book, TradeContent, UnmatchedFill, leaving};
 use crate::{
     event::{Event, EventData},
     fund::{Asked, FundOrder, Status as FundStatus},
-    ids::{Folio, SchemeCode},
+    ids::{Exchange, Folio, InstrumentId, SchemeCode},
+    intraday::{Converted, Intraday},
     money::{Money, Quantity, Units},
-    order::{Filled, Order, Refused, Requested, Side, Status, Waiting},
-    position::{Day, DayNetted, Reason},
+    order::{Filled, Order, Product, Requested, Side, TradeCancelled, order_of},
+    position::{Day, DayNetted, Reason, Shares},
     time::{Date, Timestamp},
 };
+use std::collections::BTreeMap;
+
+/// T1 shares by settlement date.
+type Lots = BTreeMap<Date, Quantity>;
 
 /// The book after one more entry.
 ///
@@ -21,6 +26,7 @@ pub fn fold(mut book: Book, seq: u64, recorded_at: Timestamp, events: &[Event]) 
         apply(&mut book, event, today);
     }
     leaving::leave(&mut book, today);
+    book.intraday.retain(|(date, _), standing| *date >= today || !standing.position.quantity.is_zero());
     book
 }
 
@@ -36,62 +42,15 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
             }
         }
         EventData::OrderRequested(requested) => request(book, requested),
-        EventData::OrderAccepted(accepted) if accepted.applied => {
-            update(book, accepted.order_id.seq, |order| order.status = Status::Open);
-        }
-        EventData::OrderRejected(rejected) if rejected.applied => {
-            update(book, rejected.order_id.seq, |order| match rejected.refused {
-                Refused::Order => end(order, Status::Rejected),
-                Refused::Modification | Refused::Cancellation => {
-                    order.waiting = None;
-                    order.blocked = rejected.blocked.unwrap_or_default();
-                    order.blocked_quantity = shares_blocked(order);
-                }
-            })
-        }
-        EventData::ModificationRequested(asked) => update(book, asked.order_id.seq, |order| {
-            order.modifications = asked.number;
-            order.blocked = asked.blocked.unwrap_or_default();
-            order.blocked_quantity = asked.blocked_quantity.unwrap_or_default();
-            order.waiting = Some(Waiting::Modification {
-                quantity: asked.quantity,
-                price: asked.price,
-                order_type: asked.order_type,
-                validity: asked.validity,
-                block_price: asked.block_price,
-            });
-        }),
-        EventData::OrderModified(modified) if modified.applied => update(book, modified.order_id.seq, |order| {
-            order.quantity = modified.quantity;
-            order.price = modified.price;
-            order.order_type = modified.order_type;
-            order.validity = modified.validity;
-            order.block_price = modified.block_price;
-            order.waiting = None;
-            if order.filled == order.quantity {
-                end(order, Status::Filled);
-            } else {
-                // A modified order stands at the venue: the report says so even when no acceptance came before.
-                order.status = if order.filled.is_zero() { Status::Open } else { Status::PartlyFilled };
-                order.blocked = modified.blocked.unwrap_or_default();
-                order.blocked_quantity = shares_blocked(order);
-            }
-        }),
-        EventData::CancellationRequested(asked) => {
-            update(book, asked.order_id.seq, |order| order.waiting = Some(Waiting::Cancellation))
-        }
-        EventData::OrderCancelled(cancelled) if cancelled.applied => {
-            update(book, cancelled.order_id.seq, |order| end(order, Status::Cancelled))
-        }
-        EventData::OrderExpired(expired) if expired.applied => {
-            update(book, expired.order_id.seq, |order| end(order, Status::Expired))
-        }
         EventData::OrderAccepted(_)
+        | EventData::OrderTriggered(_)
         | EventData::OrderRejected(_)
+        | EventData::ModificationRequested(_)
         | EventData::OrderModified(_)
+        | EventData::CancellationRequested(_)
         | EventData::OrderCancelled(_)
-        | EventData::OrderExpired(_) => {}
-        EventData::OrderFilled(filled) => fill(book, filled),
+        | EventData::OrderExpired(_) => update(book, &event.data),
+        EventData::OrderFilled(filled) => fill(book, filled, event),
         EventData::FillUnmatched(unmatched) => {
             let waiting = UnmatchedFill {
                 trade_id: unmatched.trade_id,
@@ -105,6 +64,8 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 order: Some(unmatched.order_id.seq),
                 quantity: unmatched.quantity,
                 price: Some(unmatched.price),
+                executed_at: event.effective_at,
+                cancelled: false,
             };
             book.trades.insert(waiting.key(), content);
             book.unmatched.insert(book.seq, waiting);
@@ -113,8 +74,12 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
             if let Some(waited) = book.unmatched.remove(&assigned.seq) {
                 book.leaving.trade(waited.key(), today);
             }
-            fill(book, &assigned.fill);
+            fill(book, &assigned.fill, event);
         }
+        EventData::TradeCancelled(cancelled) => trade_cancelled(book, cancelled, today, &event.data),
+        EventData::PositionConverted(converted) => convert(book, converted),
+        // An intraday position is moved by its trades and conversions.
+        EventData::PositionChanged(changed) if changed.product == Product::Mis => {}
         EventData::PositionChanged(changed) => {
             let position = book.positions.entry(changed.instrument).or_default();
             position.shares = changed.position;
@@ -180,7 +145,13 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::TradeImported(imported) => {
             if let (Some(trade_id), Some(exchange)) = (imported.trade_id, imported.exchange) {
                 let side = if imported.kind.is_sale() { Side::Sell } else { Side::Buy };
-                let content = TradeContent { order: None, quantity: imported.quantity, price: imported.price };
+                let content = TradeContent {
+                    order: None,
+                    quantity: imported.quantity,
+                    price: imported.price,
+                    executed_at: event.effective_at,
+                    cancelled: false,
+                };
                 let key = (Some(exchange), imported.trade_date, trade_id, Some(side));
                 book.trades.insert(key, content);
                 book.leaving.trade(key, today);
@@ -191,42 +162,30 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
 }
 
 fn request(book: &mut Book, requested: &Requested) {
-    let blocked_quantity = if requested.side == Side::Sell { requested.quantity } else { Quantity::ZERO };
-    let blocked = requested.blocked.unwrap_or_default();
+    let order = Order::requested(requested);
     let seq = requested.order_id.seq;
-    book.cash.blocked += blocked;
-    if !blocked_quantity.is_zero() {
-        book.positions.entry(requested.instrument).or_default().blocked += blocked_quantity;
+    book.cash.blocked += order.blocked;
+    if !order.blocked_quantity.is_zero() {
+        book.positions.entry(order.instrument).or_default().blocked += order.blocked_quantity;
     }
-    book.sessions.insert((requested.session_date, seq));
-    book.orders.insert(
-        seq,
-        Order {
-            instrument: requested.instrument,
-            side: requested.side,
-            product: requested.product,
-            quantity: requested.quantity,
-            filled: Quantity::ZERO,
-            price: requested.price,
-            order_type: requested.order_type,
-            validity: requested.validity,
-            session_date: requested.session_date,
-            status: Status::Requested,
-            block_price: requested.block_price,
-            blocked,
-            blocked_quantity,
-            modifications: 0,
-            waiting: None,
-            settles_on: None,
-        },
-    );
+    if order.squares_off
+        && let Some(standing) = book.intraday.get_mut(&(order.session_date, order.instrument))
+    {
+        standing.squared_off = true;
+    }
+    book.sessions.insert((order.session_date, seq));
+    if order.product == Product::Mis {
+        book.intraday_orders.insert((order.session_date, seq));
+    }
+    book.orders.insert(seq, order);
 }
 
-/// Changes an order and keeps the account's blocks and session index in step with it.
-fn update(book: &mut Book, seq: u64, change: impl FnOnce(&mut Order)) {
+/// Folds an event about an order, and keeps the account's blocks and session index in step with it.
+fn update(book: &mut Book, event: &EventData) {
+    let Some(seq) = order_of(event).map(|id| id.seq) else { return };
     let Some(order) = book.orders.get_mut(&seq) else { return };
     let (blocked, blocked_quantity) = (order.blocked, order.blocked_quantity);
-    change(order);
+    order.fold(event);
     book.cash.blocked += order.blocked - blocked;
     if order.blocked_quantity != blocked_quantity {
         let position = book.positions.entry(order.instrument).or_default();
@@ -237,63 +196,132 @@ fn update(book: &mut Book, seq: u64, change: impl FnOnce(&mut Order)) {
     }
     if order.status.is_final() {
         book.sessions.remove(&(order.session_date, seq));
+        book.intraday_orders.remove(&(order.session_date, seq));
         book.leaving.order(seq, order.leaves_on());
     }
 }
 
-fn end(order: &mut Order, status: Status) {
-    order.status = status;
-    order.waiting = None;
-    order.blocked = Money::ZERO;
-    order.blocked_quantity = Quantity::ZERO;
-}
-
-fn shares_blocked(order: &Order) -> Quantity {
-    if order.side == Side::Sell { order.pending() } else { Quantity::ZERO }
-}
-
-fn fill(book: &mut Book, filled: &Filled) {
+fn fill(book: &mut Book, filled: &Filled, event: &Event) {
     let key = (Some(filled.exchange), filled.trade_date, filled.trade_id, Some(filled.side));
-    let content =
-        TradeContent { order: Some(filled.order_id.seq), quantity: filled.quantity, price: Some(filled.price) };
+    let content = TradeContent {
+        order: Some(filled.order_id.seq),
+        quantity: filled.quantity,
+        price: Some(filled.price),
+        executed_at: event.effective_at,
+        cancelled: false,
+    };
     book.trades.insert(key, content);
-    update(book, filled.order_id.seq, |order| {
-        order.filled = filled.filled;
-        order.settles_on = order.settles_on.max(Some(filled.settlement_date));
-        if order.filled == order.quantity {
-            end(order, Status::Filled);
-        } else if !order.status.is_final() {
-            order.status = Status::PartlyFilled;
-            order.blocked = filled.blocked.unwrap_or_default();
-            order.blocked_quantity = match order.side {
-                Side::Sell => order.blocked_quantity - filled.quantity,
-                Side::Buy => Quantity::ZERO,
-            };
-        }
-    });
-    let seq = book.seq;
-    let position = book.positions.entry(filled.instrument).or_default();
-    let day = position.days.entry((filled.exchange, filled.trade_date)).or_default();
-    day.last_seq = seq;
-    match filled.side {
-        Side::Buy => {
-            day.bought += filled.quantity;
-            day.bought_value += filled.value;
-        }
-        Side::Sell => {
-            let drawn = filled.drawn.unwrap_or_default();
-            day.sold += filled.quantity;
-            day.sold_value += filled.value;
-            day.usable += filled.usable.unwrap_or_default();
-            day.drawn = day.drawn.plus(drawn);
-            draw_t1(&mut position.t1, drawn.t1, day);
+    update(book, &event.data);
+    match &filled.intraday {
+        Some(trade) => set_intraday(book, filled.trade_date, filled.instrument, trade.after),
+        None => {
+            let day = (filled.exchange, filled.trade_date);
+            match filled.side {
+                Side::Buy => buy(book, filled.instrument, day, filled.quantity, filled.value),
+                Side::Sell => {
+                    let (drawn, usable) = (filled.drawn.unwrap_or_default(), filled.usable.unwrap_or_default());
+                    sell(book, filled.instrument, day, filled.value, drawn, usable);
+                }
+            }
         }
     }
-    book.nettings.insert((filled.trade_date, filled.instrument, filled.exchange));
+}
+
+fn set_intraday(book: &mut Book, session_date: Date, instrument: InstrumentId, after: Intraday) {
+    let standing = book.intraday.entry((session_date, instrument)).or_default();
+    book.cash.blocked += after.margin - standing.position.margin;
+    standing.position = after;
+    standing.last_seq = book.seq;
+}
+
+fn convert(book: &mut Book, converted: &Converted) {
+    set_intraday(book, converted.trade_date, converted.instrument, converted.after);
+    let Some(exchange) = converted.instrument.exchange() else { return };
+    let day = (exchange, converted.trade_date);
+    match converted.side {
+        Side::Buy => buy(book, converted.instrument, day, converted.quantity, converted.value),
+        Side::Sell => {
+            let (drawn, usable) = (converted.drawn.unwrap_or_default(), converted.usable.unwrap_or_default());
+            sell(book, converted.instrument, day, converted.value, drawn, usable);
+        }
+    }
+}
+
+/// The day of a delivery trade, which waits to be netted.
+fn day_of(book: &mut Book, instrument: InstrumentId, (exchange, date): (Exchange, Date)) -> (&mut Lots, &mut Day) {
+    book.nettings.insert((date, instrument, exchange));
+    let position = book.positions.entry(instrument).or_default();
+    let day = position.days.entry((exchange, date)).or_default();
+    day.last_seq = book.seq;
+    (&mut position.t1, day)
+}
+
+fn buy(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), quantity: Quantity, value: Money) {
+    let (_, day) = day_of(book, instrument, day);
+    day.bought += quantity;
+    day.bought_value += value;
+}
+
+fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value: Money, drawn: Shares, usable: Money) {
+    let (lots, day) = day_of(book, instrument, day);
+    day.sold += drawn.total();
+    day.sold_value += value;
+    day.usable += usable;
+    day.drawn = day.drawn.plus(drawn);
+    draw_t1(lots, drawn.t1, day);
+}
+
+fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, event: &EventData) {
+    if let Some(waited) = cancelled.unmatched.and_then(|seq| book.unmatched.remove(&seq)) {
+        if let Some(content) = book.trades.get_mut(&waited.key()) {
+            content.cancelled = true;
+        }
+        book.leaving.trade(waited.key(), today);
+    }
+    let Some(undone) = &cancelled.undone else { return };
+    let key = (Some(undone.exchange), cancelled.trade_date, cancelled.trade_id, Some(undone.side));
+    if let Some(content) = book.trades.get_mut(&key) {
+        content.cancelled = true;
+    }
+    update(book, event);
+    if let Some(trade) = &undone.intraday {
+        return set_intraday(book, cancelled.trade_date, undone.instrument, trade.after);
+    }
+    let moved = undone.moved.unwrap_or_default();
+    let seq = book.seq;
+    let position = book.positions.entry(undone.instrument).or_default();
+    match (position.days.get_mut(&(undone.exchange, cancelled.trade_date)), undone.side) {
+        (Some(day), Side::Buy) => {
+            day.bought -= undone.quantity;
+            day.bought_value -= undone.value;
+            // What had been sold of it already was sold from settled shares then.
+            day.drawn.bought_today += moved.settled;
+            day.drawn.settled -= moved.settled;
+            day.last_seq = seq;
+        }
+        (Some(day), Side::Sell) => {
+            day.sold -= undone.quantity;
+            day.sold_value -= undone.value;
+            day.usable = (day.usable - undone.usable.unwrap_or_default()).max(Money::ZERO);
+            day.drawn = day.drawn.plus(moved.negated());
+            day.last_seq = seq;
+            return_t1(&mut position.t1, moved.t1, day, |date| {
+                book.settlements.insert(date, seq);
+            });
+        }
+        (None, Side::Buy) => {
+            let lot = position.t1.entry(undone.settlement_date).or_default();
+            *lot += moved.t1;
+            if lot.is_zero() {
+                position.t1.remove(&undone.settlement_date);
+            }
+        }
+        (None, Side::Sell) => {}
+    }
 }
 
 /// Takes sold T1 shares from the lots that settle first, and remembers them for a purchase that covers the sale.
-fn draw_t1(lots: &mut std::collections::BTreeMap<Date, Quantity>, drawn: Quantity, day: &mut Day) {
+fn draw_t1(lots: &mut Lots, drawn: Quantity, day: &mut Day) {
     let mut left = drawn;
     while left.is_positive() {
         let Some(mut lot) = lots.first_entry() else { break };
@@ -308,20 +336,29 @@ fn draw_t1(lots: &mut std::collections::BTreeMap<Date, Quantity>, drawn: Quantit
     }
 }
 
+/// Gives drawn T1 shares back to their lots, the last drawn first: the lots that settle first stay sold.
+fn return_t1(lots: &mut Lots, returned: Quantity, day: &mut Day, mut settles: impl FnMut(Date)) {
+    let mut left = returned;
+    while left.is_positive() {
+        let Some((date, drawn)) = day.t1_drawn.pop() else { break };
+        let back = left.min(drawn);
+        left -= back;
+        if back < drawn {
+            day.t1_drawn.push((date, drawn - back));
+        }
+        *lots.entry(date).or_default() += back;
+        settles(date);
+    }
+}
+
 fn net(book: &mut Book, netted: &DayNetted) {
     book.nettings.remove(&(netted.trade_date, netted.instrument, netted.exchange));
     let seq = book.seq;
     let Some(position) = book.positions.get_mut(&netted.instrument) else { return };
     let Some(mut day) = position.days.remove(&(netted.exchange, netted.trade_date)) else { return };
-    let mut returned = netted.returned_t1;
-    while returned.is_positive() {
-        // The last drawn go back first: the lots that settle first stay sold.
-        let Some((date, drawn)) = day.t1_drawn.pop() else { break };
-        let back = returned.min(drawn);
-        returned -= back;
-        *position.t1.entry(date).or_default() += back;
+    return_t1(&mut position.t1, netted.returned_t1, &mut day, |date| {
         book.settlements.insert(date, seq);
-    }
+    });
     if netted.to_t1.is_positive() {
         *position.t1.entry(netted.settlement_date).or_default() += netted.to_t1;
         book.settlements.insert(netted.settlement_date, seq);

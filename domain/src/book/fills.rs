@@ -1,12 +1,13 @@
 //! Trades: matched to orders, or kept until an operator assigns them. A trade is never refused, a contradiction of one is.
 
-use super::{Book, Context, TradeContent, TradeKey};
+use super::{Book, Context, TradeKey, intraday, orders::block_of};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
     ids::{Exchange, InstrumentId, OrderId, TradeId},
+    intraday::IntradayTrade,
     money::{Money, Price, Quantity, Rounding},
-    order::{Assign, Fill, FillAssigned, FillUnmatched, Filled, Order, Side, Unmatched},
+    order::{Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Side, Unmatched, Waiting},
     policy::Policy,
     position::{Changed, Day, Position, Reason, Shares},
     rejection::{Refusal, Rejection},
@@ -23,11 +24,10 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     let order = book.order(&fill.order_id);
     let instrument = order.map(|order| order.instrument).or(fill.instrument);
     let side = order.map(|order| order.side).or(fill.side);
-    let named = TradeContent { order: Some(fill.order_id.seq), quantity: fill.quantity, price: Some(fill.price) };
     // The order's own view of the trade first, then the report's: an unmatched one was kept under the latter.
     let keys: [TradeKey; 2] = [key(fill, instrument, side), key(fill, fill.instrument, fill.side)];
     if let Some(known) = keys.iter().find_map(|key| book.trades.get(key)) {
-        return if *known == named {
+        return if known.says(fill.order_id.seq, fill.quantity, fill.price) {
             Ok(Vec::new())
         } else {
             Err(Rejection::FillContradicted.with("trade_id", fill.trade_id))
@@ -63,7 +63,7 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
         price: fill.price,
         executed_at: fill.executed_at,
     };
-    let (filled, rest) = trade.apply(book, order, context)?;
+    let Applied { filled, rest } = trade.apply(book, order, context)?;
     let mut events = vec![Event { effective_at: fill.executed_at, data: EventData::OrderFilled(filled) }];
     events.extend(rest);
     Ok(events)
@@ -88,7 +88,7 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
         price: waiting.price,
         executed_at: waiting.executed_at,
     };
-    let (fill, rest) = trade.apply(book, order, context)?;
+    let Applied { filled: fill, rest } = trade.apply(book, order, context)?;
     let data = EventData::FillAssigned(FillAssigned { seq: assign.seq, fill });
     let mut events = vec![Event { effective_at: waiting.executed_at, data }];
     events.extend(rest);
@@ -108,33 +108,46 @@ struct Trade {
     executed_at: Timestamp,
 }
 
+/// A trade with what it causes.
+struct Applied {
+    filled: Filled,
+    rest: Vec<Event>,
+}
+
+/// What a trade does to shares and cash.
+struct Effect {
+    moved: Shares,
+    position: Shares,
+    drawn: Option<Shares>,
+    usable: Option<Money>,
+    intraday: Option<IntradayTrade>,
+    /// Cash that is posted.
+    amount: Money,
+}
+
 impl Trade {
-    fn apply(&self, book: &Book, order: &Order, context: &Context<'_>) -> Result<(Filled, [Event; 2]), Refusal> {
+    fn apply(&self, book: &Book, order: &Order, context: &Context<'_>) -> Result<Applied, Refusal> {
         let too_large = || Rejection::AmountTooLarge.with("quantity", self.quantity).with("price", self.price);
         let exchange = order.instrument.exchange().expect("an order's instrument trades on an exchange");
         let trade_date = self.executed_at.date();
         let days = context.policy.settlement_days(trade_date);
         let settlement_date = context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days);
         let value = self.price.times(self.quantity, Rounding::HalfUp).ok_or_else(too_large)?;
-        let empty = Position::default();
-        let position = book.positions.get(&order.instrument).unwrap_or(&empty);
         let filled = order.filled + self.quantity;
-        let pending = if order.status.is_final() { Quantity::ZERO } else { order.quantity - filled };
-        let (moved, drawn, usable, amount, blocked);
-        match order.side {
-            Side::Buy => {
-                moved = Shares { bought_today: self.quantity, ..Shares::default() };
-                (drawn, usable, amount) = (None, None, -value);
-                blocked = Some(self.still_blocked(order, pending).ok_or_else(too_large)?);
-            }
-            Side::Sell => {
-                let sale = Sale::draw(position, exchange, trade_date, self.quantity);
-                moved = sale.drawn.negated();
-                usable = Some(sale.usable(value, context.policy, trade_date).ok_or_else(too_large)?);
-                (drawn, amount, blocked) = (Some(sale.drawn), value, None);
-            }
-        }
-        let fill = Filled {
+        let unfilled = (order.unfilled() - self.quantity).max(Quantity::ZERO);
+        let pending = if order.status.is_final() { Quantity::ZERO } else { unfilled };
+        let effect = match order.product {
+            Product::Cnc => self.deliver(book, order, exchange, value, context),
+            Product::Mis => self.trade_intraday(book, order, value, context),
+        };
+        let effect = effect.ok_or_else(too_large)?;
+        let blocked = match (order.side, order.product) {
+            (Side::Sell, Product::Cnc) => None,
+            _ => Some(self.still_blocked(order, pending).ok_or_else(too_large)?),
+        };
+        let band = context.market.instruments.get(&order.instrument).and_then(|listing| listing.band(trade_date));
+        let outside = band.is_some_and(|(low, high)| self.price < low || self.price > high);
+        let filled = Filled {
             order_id: self.order_id,
             trade_id: self.trade_id,
             exchange,
@@ -145,29 +158,69 @@ impl Trade {
             quantity: self.quantity,
             price: self.price,
             value,
-            drawn,
-            usable,
+            drawn: effect.drawn,
+            usable: effect.usable,
+            intraday: effect.intraday,
             settlement_date,
             filled,
             pending,
             blocked,
+            flag: outside.then_some(Flag::OutsideBand),
         };
         let changed = Changed {
             instrument: order.instrument,
             product: order.product,
             reason: Reason::Trade,
-            moved,
-            position: position.shares.plus(moved),
+            moved: effect.moved,
+            position: effect.position,
         };
-        let posted = Posted {
-            amount,
-            reason: CashReason::Trade,
-            reference: self.order_id.text().as_str().into(),
-            settlement_date: Some(settlement_date),
-            usable,
+        let mut rest = vec![EventData::PositionChanged(changed)];
+        // The cash of an intraday trade is what it gained or lost by closing.
+        if order.product == Product::Cnc || !effect.amount.is_zero() {
+            let gained = order.product == Product::Mis && effect.amount.is_positive();
+            rest.push(EventData::CashPosted(Posted {
+                amount: effect.amount,
+                reason: CashReason::Trade,
+                reference: self.order_id.text().as_str().into(),
+                settlement_date: Some(settlement_date),
+                usable: if gained { Some(Money::ZERO) } else { effect.usable },
+            }));
+        }
+        let rest = rest.into_iter().map(|data| Event { effective_at: self.executed_at, data }).collect();
+        Ok(Applied { filled, rest })
+    }
+
+    fn deliver(
+        &self,
+        book: &Book,
+        order: &Order,
+        exchange: Exchange,
+        value: Money,
+        context: &Context<'_>,
+    ) -> Option<Effect> {
+        let empty = Position::default();
+        let position = book.positions.get(&order.instrument).unwrap_or(&empty);
+        let trade_date = self.executed_at.date();
+        let (moved, drawn, usable, amount) = match order.side {
+            Side::Buy => (Shares { bought_today: self.quantity, ..Shares::default() }, None, None, -value),
+            Side::Sell => {
+                let sale = Sale::draw(position, exchange, trade_date, self.quantity);
+                let usable = sale.usable(value, context.policy, trade_date)?;
+                (sale.drawn.negated(), Some(sale.drawn), Some(usable), value)
+            }
         };
-        let event = |data| Event { effective_at: self.executed_at, data };
-        Ok((fill, [event(EventData::PositionChanged(changed)), event(EventData::CashPosted(posted))]))
+        Some(Effect { moved, position: position.shares.plus(moved), drawn, usable, intraday: None, amount })
+    }
+
+    fn trade_intraday(&self, book: &Book, order: &Order, value: Money, context: &Context<'_>) -> Option<Effect> {
+        let trade_date = self.executed_at.date();
+        let open = intraday::position(book, trade_date, order.instrument);
+        let mut trade = open.trade(order.side, self.quantity, value)?;
+        trade.after = trade.after.on_margin(context.policy.intraday_margin(trade_date))?;
+        let signed = if order.side == Side::Buy { self.quantity } else { -self.quantity };
+        let moved = Shares { bought_today: signed, ..Shares::default() };
+        let position = Shares { bought_today: intraday::total(book, order.instrument) + signed, ..Shares::default() };
+        Some(Effect { moved, position, drawn: None, usable: None, intraday: Some(trade), amount: trade.realised })
     }
 
     /// The order's block after the trade: while a modification waits, the larger of what stands and what is asked.
@@ -175,11 +228,11 @@ impl Trade {
         if pending.is_zero() {
             return Some(Money::ZERO);
         }
-        let standing = order.block_price?.times(pending, Rounding::Up)?;
+        let standing = block_of(order, order.block_price, pending, order.opening.min(pending))?;
         let asked = match order.waiting {
-            Some(crate::order::Waiting::Modification { quantity, block_price: Some(price), .. }) => {
-                let left = (quantity - order.filled - self.quantity).max(Quantity::ZERO);
-                price.times(left, Rounding::Up)?
+            Some(Waiting::Modification { quantity, block_price, opening, .. }) => {
+                let left = (quantity - order.filled - order.undone - self.quantity).max(Quantity::ZERO);
+                block_of(order, block_price, left, opening.min(left))?
             }
             _ => Money::ZERO,
         };
@@ -195,7 +248,7 @@ pub(super) struct Sale<'a> {
 }
 
 impl<'a> Sale<'a> {
-    fn draw(position: &'a Position, exchange: Exchange, trade_date: Date, quantity: Quantity) -> Self {
+    pub(super) fn draw(position: &'a Position, exchange: Exchange, trade_date: Date, quantity: Quantity) -> Self {
         let day = position.days.get(&(exchange, trade_date));
         let held = position.shares;
         let none = Quantity::ZERO;
@@ -208,7 +261,7 @@ impl<'a> Sale<'a> {
     }
 
     /// The part of the sale's value that new orders may use before it settles; `None` when it does not fit.
-    fn usable(&self, value: Money, policy: &Policy, trade_date: Date) -> Option<Money> {
+    pub(super) fn usable(&self, value: Money, policy: &Policy, trade_date: Date) -> Option<Money> {
         let total = self.drawn.total().shares();
         let (bought_value, bought) = self.day.map_or((Money::ZERO, 0), |day| (day.bought_value, day.bought.shares()));
         let parts = Parts {

@@ -1,6 +1,6 @@
 //! History from before this ledger, recorded as it is told: settled at once, cash against `external`, no order, calendar or cash check.
 
-use super::{Book, TradeContent};
+use super::Book;
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
@@ -25,8 +25,8 @@ pub(super) fn trade(book: &Book, import: &ImportTrade) -> Result<Vec<Event>, Ref
     if let (Some(exchange), Some(trade_id)) = (exchange, import.trade_id)
         && let Some(known) = book.trades.get(&(Some(exchange), trade_date, trade_id, Some(side)))
     {
-        let same = TradeContent { order: known.order, quantity: import.quantity, price: import.price };
-        return if *known == same {
+        let same = (import.quantity, import.price);
+        return if (known.quantity, known.price) == same {
             Ok(Vec::new())
         } else {
             Err(Rejection::FillContradicted.with("trade_id", trade_id))

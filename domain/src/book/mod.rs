@@ -10,8 +10,10 @@ mod evolve;
 mod fills;
 mod funds;
 mod imports;
+mod intraday;
 mod leaving;
 mod orders;
+mod trade_cancellations;
 
 use crate::{
     account,
@@ -21,6 +23,7 @@ use crate::{
     event::{Event, EventData},
     fund::{FundOrder, Holding},
     ids::{AccountId, Exchange, Folio, InstrumentId, OrderId, SchemeCode, TradeId},
+    intraday::Standing,
     market::Market,
     money::{Money, Price, Quantity},
     order::{Order, Side},
@@ -36,10 +39,10 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
-pub const SHAPE: u32 = 1;
+pub const SHAPE: u32 = 2;
 
 /// What makes a trade known: exchange, trade date, trade id, side (the last two parts are unknown for some unmatched trades).
 pub type TradeKey = (Option<Exchange>, Date, TradeId, Option<Side>);
@@ -53,6 +56,17 @@ pub struct TradeContent {
     pub quantity: Quantity,
     /// Price, where known.
     pub price: Option<Price>,
+    /// When it traded; not compared, as two reports of one trade may round it differently.
+    pub executed_at: Timestamp,
+    /// Whether the exchange has cancelled it since.
+    pub cancelled: bool,
+}
+
+impl TradeContent {
+    /// Whether a report says the same.
+    fn says(&self, order: u64, quantity: Quantity, price: Price) -> bool {
+        (self.order, self.quantity, self.price) == (Some(order), quantity, Some(price))
+    }
 }
 
 /// A trade that waits for an operator.
@@ -95,6 +109,8 @@ pub struct Book {
     pub orders: BTreeMap<u64, Order>,
     /// Shares by instrument.
     pub positions: BTreeMap<InstrumentId, Position>,
+    /// Intraday positions by session and instrument.
+    pub intraday: BTreeMap<(Date, InstrumentId), Standing>,
     /// Fund orders by the `seq` that requested them.
     pub fund_orders: BTreeMap<u64, FundOrder>,
     /// Units by scheme and folio.
@@ -105,6 +121,8 @@ pub struct Book {
     pub unmatched: BTreeMap<u64, UnmatchedFill>,
     /// Pending orders by session.
     sessions: BTreeSet<(Date, u64)>,
+    /// The intraday ones among them.
+    intraday_orders: BTreeSet<(Date, u64)>,
     /// Days not netted, by trade date.
     nettings: BTreeSet<(Date, InstrumentId, Exchange)>,
     /// Settlement dates with something to settle, and the last entry that added to each.
@@ -125,11 +143,13 @@ impl Book {
             cash: Cash::default(),
             orders: BTreeMap::new(),
             positions: BTreeMap::new(),
+            intraday: BTreeMap::new(),
             fund_orders: BTreeMap::new(),
             folios: BTreeMap::new(),
             trades: HashMap::new(),
             unmatched: BTreeMap::new(),
             sessions: BTreeSet::new(),
+            intraday_orders: BTreeSet::new(),
             nettings: BTreeSet::new(),
             settlements: BTreeMap::new(),
             to_send: BTreeSet::new(),
@@ -172,6 +192,7 @@ fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Ev
     match command {
         Command::ReportOrder(report) => return Ok(orders::report(book, report)),
         Command::RecordFill(fill) => return fills::record(book, fill, context),
+        Command::CancelTrade(cancel) => return trade_cancellations::record(book, cancel, context),
         Command::ReportAllotment(report) => return funds::report(book, report, context),
         _ => {}
     }
@@ -207,6 +228,8 @@ fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Ev
         Command::CancelOrder(cancel) => orders::cancel(book, cancel, context),
         Command::AssignFill(assign) => fills::assign(book, assign, context),
         Command::ExpireOrder(expire) => days::expire(book, expire, context),
+        Command::SquareOff(square_off) => intraday::square_off(book, square_off, context),
+        Command::ConvertPosition(convert) => intraday::convert(book, convert, context),
         Command::NetDay(net) => days::net(book, net, context),
         Command::Settle(settle) => days::settle(book, settle, context),
         Command::RequestFundPurchase(purchase) => funds::purchase(book, purchase, context),
@@ -214,9 +237,11 @@ fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Ev
         Command::SendFundOrder(send) => funds::send(book, send, context),
         Command::ImportTrade(import) => imports::trade(book, import),
         Command::ImportUnits(import) => imports::units(book, import),
-        Command::OpenAccount(_) | Command::ReportOrder(_) | Command::RecordFill(_) | Command::ReportAllotment(_) => {
-            unreachable!("answered above")
-        }
+        Command::OpenAccount(_)
+        | Command::ReportOrder(_)
+        | Command::RecordFill(_)
+        | Command::CancelTrade(_)
+        | Command::ReportAllotment(_) => unreachable!("answered above"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests about orders, and what the venue reports of them.
 
-use super::{Book, Context, cover, now};
+use super::{Book, Context, cover, intraday, now};
 use crate::{
     calendar::Session,
     event::{Event, EventData},
@@ -9,7 +9,8 @@ use crate::{
     money::{Money, Percent, Price, Quantity, Rounding},
     order::{
         Accepted, Cancel, CancellationRequested, Cancelled, Expired, ModificationRequested, Modified, Modify, Order,
-        OrderType, Place, Refused, Rejected, Report, ReportKind, Requested, Side, Status, Waiting,
+        OrderType, Place, Product, Refused, Rejected, Report, ReportKind, Requested, Side, Status, Triggered, Validity,
+        Waiting,
     },
     position::Position,
     rejection::{Refusal, Rejection},
@@ -19,61 +20,80 @@ use crate::{
 /// SEBI's and the exchanges' bound on changes of one order (NSE: the 26th is refused).
 pub const MODIFICATIONS_MAX: u32 = 25;
 
+/// A tenth of the quantity at least is disclosed (NSE, capital market trading regulations, 2.5.3).
+const DISCLOSED_PART: i64 = 10;
+
 pub(super) fn place(book: &Book, place: &Place, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     let terms = Terms {
         instrument: place.instrument,
         side: place.side,
+        product: place.product,
         quantity: place.quantity,
         order_type: place.order_type,
         price: place.price,
+        trigger_price: place.trigger_price,
         market_protection: place.market_protection,
     };
     terms.check_figures()?;
     let listing = tradable(place.instrument, context)?;
     terms.check_type()?;
+    check_disclosed(place)?;
+    terms.check_product(listing)?;
     let session = session(place.instrument, context);
     let price_date = session.as_ref().map_or_else(|| context.now.date(), |session| session.date);
     terms.check_price(listing, price_date)?;
+    terms.check_trigger_side(listing)?;
     let block_price = terms.block_price(listing, price_date, context)?;
     let session = session.ok_or(Rejection::NoSession)?;
-    let blocked = match block_price {
-        Some(price) => Some(worth(price, place.quantity)?),
-        None => None,
+    let mut requested = Requested {
+        order_id: OrderId { account: book.account, seq: book.seq + 1 },
+        instrument: place.instrument,
+        series: listing.instrument.series,
+        side: place.side,
+        quantity: place.quantity,
+        order_type: place.order_type,
+        price: place.price,
+        trigger_price: place.trigger_price,
+        disclosed_quantity: place.disclosed_quantity,
+        market_protection: place.market_protection,
+        product: place.product,
+        validity: place.validity,
+        session_date: session.date,
+        calendar: session.basis,
+        block_price,
+        blocked: None,
+        opening: None,
+        margin: None,
+        due_to: None,
+        tag: place.tag,
+        algo_id: place.algo_id,
     };
-    if place.side == Side::Sell {
-        check_shares(book, listing, place.instrument, place.quantity)?;
+    match (place.product, block_price) {
+        (Product::Mis, price) => {
+            let square_off = intraday::square_off_at(&session, context);
+            if context.now >= square_off {
+                return Err(Rejection::SquareOffPassed.with("square_off_at", square_off));
+            }
+            let (margin, price) = (context.policy.intraday_margin(session.date), price.unwrap_or_default());
+            let opening = intraday::opening(book, place.instrument, session.date, place.side, place.quantity, None);
+            requested.opening = Some(opening);
+            requested.margin = Some(margin);
+            requested.blocked = Some(on_margin(price, opening, margin)?);
+        }
+        (Product::Cnc, Some(price)) => requested.blocked = Some(worth(price, place.quantity)?),
+        (Product::Cnc, None) => check_shares(book, listing, place.instrument, place.quantity)?,
     }
-    if let Some(needed) = blocked {
+    if let Some(needed) = requested.blocked {
         cover(book, needed)?;
     }
-    Ok(vec![now(
-        context,
-        EventData::OrderRequested(Requested {
-            order_id: OrderId { account: book.account, seq: book.seq + 1 },
-            instrument: place.instrument,
-            series: listing.instrument.series,
-            side: place.side,
-            quantity: place.quantity,
-            order_type: place.order_type,
-            price: place.price,
-            market_protection: place.market_protection,
-            product: place.product,
-            validity: place.validity,
-            session_date: session.date,
-            calendar: session.basis,
-            block_price,
-            blocked,
-            tag: place.tag,
-            algo_id: place.algo_id,
-        }),
-    )])
+    Ok(vec![now(context, EventData::OrderRequested(requested))])
 }
 
 pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     if modify.quantity.is_some_and(|quantity| !quantity.is_positive()) {
         return Err(Rejection::QuantityNotPositive.into());
     }
-    if modify.price.is_some_and(|price| !price.is_positive()) {
+    if [modify.price, modify.trigger_price].into_iter().flatten().any(|price| !price.is_positive()) {
         return Err(Rejection::PriceNotPositive.into());
     }
     let order = changeable(book, &modify.order_id)?;
@@ -81,34 +101,58 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
         return Err(Rejection::TooManyModifications.with("modifications", order.modifications));
     }
     let order_type = modify.order_type.unwrap_or(order.order_type);
-    let price = match order_type {
-        OrderType::Limit => modify.price.or(order.price),
-        OrderType::Market => modify.price,
-    };
+    let kept = |takes: bool, standing: Option<Price>| if takes { standing } else { None };
+    let price = modify.price.or(kept(order_type.has_limit(), order.price));
+    let trigger_price = modify.trigger_price.or(kept(order_type.has_trigger(), order.trigger_price));
     let quantity = modify.quantity.unwrap_or(order.quantity);
     let validity = modify.validity.unwrap_or(order.validity);
-    if (order_type, price, quantity, validity) == (order.order_type, order.price, order.quantity, order.validity) {
+    let asked = (order_type, price, trigger_price, quantity, validity);
+    if asked == (order.order_type, order.price, order.trigger_price, order.quantity, order.validity) {
         return Err(Rejection::NothingToModify.into());
     }
-    if quantity < order.filled {
-        return Err(Rejection::QuantityBelowFilled.with("quantity", quantity).with("filled", order.filled));
+    let done = order.filled + order.undone;
+    if quantity < done {
+        return Err(Rejection::QuantityBelowFilled.with("quantity", quantity).with("filled", done));
     }
-    let terms =
-        Terms { instrument: order.instrument, side: order.side, quantity, order_type, price, market_protection: None };
+    let terms = Terms {
+        instrument: order.instrument,
+        side: order.side,
+        product: order.product,
+        quantity,
+        order_type,
+        price,
+        trigger_price,
+        market_protection: None,
+    };
     let listing = tradable(order.instrument, context)?;
     terms.check_type()?;
     terms.check_price(listing, order.session_date)?;
+    let sleeps = order_type.has_trigger() && !order.triggered;
+    if order.triggered && trigger_price != order.trigger_price && order_type.has_trigger() {
+        return Err(Rejection::OrderTriggered.into());
+    }
+    if sleeps && trigger_price != order.trigger_price {
+        terms.check_trigger_side(listing)?;
+    }
     let block_price = terms.block_price(listing, order.session_date, context)?;
-    let (mut blocked, mut blocked_quantity) = (None, None);
-    match block_price {
-        Some(price) => {
-            // What stands may still trade until the venue answers: the larger of both stays blocked.
-            let wanted = worth(price, quantity - order.filled)?.max(order.blocked);
+    let (mut blocked, mut blocked_quantity, mut opening) = (None, None, None);
+    match (order.product, block_price) {
+        // What stands may still trade until the venue answers: the larger of both stays blocked.
+        (Product::Mis, price) => {
+            let except = Some(modify.order_id.seq);
+            let left = quantity - done;
+            let opens = intraday::opening(book, order.instrument, order.session_date, order.side, left, except);
+            let wanted = on_margin(price.unwrap_or_default(), opens, order.margin)?.max(order.blocked);
+            cover(book, wanted - order.blocked)?;
+            (blocked, opening) = (Some(wanted), Some(opens));
+        }
+        (Product::Cnc, Some(price)) => {
+            let wanted = worth(price, quantity - done)?.max(order.blocked);
             cover(book, wanted - order.blocked)?;
             blocked = Some(wanted);
         }
-        None => {
-            let wanted = (quantity - order.filled).max(order.blocked_quantity);
+        (Product::Cnc, None) => {
+            let wanted = (quantity - done).max(order.blocked_quantity);
             check_shares(book, listing, order.instrument, wanted - order.blocked_quantity)?;
             blocked_quantity = Some(wanted);
         }
@@ -120,11 +164,13 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
             number: order.modifications + 1,
             quantity,
             price,
+            trigger_price,
             order_type,
             validity,
             block_price,
             blocked,
             blocked_quantity,
+            opening,
         }),
     )])
 }
@@ -146,6 +192,9 @@ pub(super) fn report(book: &Book, report: &Report) -> Vec<Event> {
             applied: order.is_some_and(|order| order.status == Status::Requested),
         }),
         ReportKind::Rejected => EventData::OrderRejected(rejected(order, order_id, reason)),
+        ReportKind::Triggered => {
+            EventData::OrderTriggered(Triggered { order_id, applied: order.is_some_and(Order::is_asleep) })
+        }
         ReportKind::Modified => EventData::OrderModified(modified(order, report)),
         ReportKind::Cancelled => {
             EventData::OrderCancelled(Cancelled { order_id, cancelled: pending, reason, applied: order.is_some() })
@@ -162,11 +211,11 @@ fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>) 
         Some(order) if order.status == Status::Requested => (Refused::Order, order.pending(), None, true),
         Some(order) => match order.waiting {
             Some(Waiting::Modification { .. }) => {
-                let blocked = order.block_price.and_then(|price| price.times(order.pending(), Rounding::Up));
+                let blocked = block_of(order, order.block_price, order.pending(), order.opening);
                 (Refused::Modification, Quantity::ZERO, blocked, true)
             }
             Some(Waiting::Cancellation) => {
-                (Refused::Cancellation, Quantity::ZERO, (order.side == Side::Buy).then_some(order.blocked), true)
+                (Refused::Cancellation, Quantity::ZERO, order.block_price.map(|_| order.blocked), true)
             }
             None => (Refused::Order, Quantity::ZERO, None, false),
         },
@@ -177,37 +226,66 @@ fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>) 
 
 fn modified(order: Option<&Order>, report: &Report) -> Modified {
     let order_id = report.order_id;
-    match order.map(|order| (order, order.waiting)) {
-        Some((order, Some(Waiting::Modification { quantity, price, order_type, validity, block_price }))) => {
-            // A fill may have overtaken the change: the venue cannot go below what is filled, and says what it granted.
-            let quantity = report.quantity.unwrap_or(quantity).max(order.filled);
-            let (price, block_price) = match report.price {
-                Some(granted) if order_type == OrderType::Limit => (Some(granted), block_price.map(|_| granted)),
-                _ => (price, block_price),
-            };
-            let blocked = block_price.and_then(|price| price.times(quantity - order.filled, Rounding::Up));
-            Modified { order_id, quantity, price, order_type, validity, block_price, blocked, applied: true }
-        }
-        Some((order, _)) => Modified {
-            order_id,
-            quantity: order.quantity,
-            price: order.price,
-            order_type: order.order_type,
-            validity: order.validity,
-            block_price: order.block_price,
-            blocked: (order.side == Side::Buy).then_some(order.blocked),
-            applied: false,
-        },
-        None => Modified {
+    let Some(order) = order else {
+        return Modified {
             order_id,
             quantity: report.quantity.unwrap_or_default(),
             price: report.price,
+            trigger_price: None,
             order_type: if report.price.is_some() { OrderType::Limit } else { OrderType::Market },
-            validity: crate::order::Validity::Day,
+            validity: Validity::Day,
             block_price: None,
             blocked: None,
+            opening: None,
             applied: false,
-        },
+        };
+    };
+    let intraday = |opening: Quantity| (order.product == Product::Mis).then_some(opening);
+    let Some(Waiting::Modification { quantity, price, trigger_price, order_type, validity, block_price, opening }) =
+        order.waiting
+    else {
+        return Modified {
+            order_id,
+            quantity: order.quantity,
+            price: order.price,
+            trigger_price: order.trigger_price,
+            order_type: order.order_type,
+            validity: order.validity,
+            block_price: order.block_price,
+            blocked: order.block_price.map(|_| order.blocked),
+            opening: intraday(order.opening),
+            applied: false,
+        };
+    };
+    // A fill may have overtaken the change: the venue cannot go below what is filled, and says what it granted.
+    let done = order.filled + order.undone;
+    let quantity = report.quantity.unwrap_or(quantity).max(done);
+    let (price, block_price) = match report.price {
+        Some(granted) if order_type.has_limit() => (Some(granted), block_price.map(|_| granted)),
+        _ => (price, block_price),
+    };
+    let opening = opening.min(quantity - done);
+    let blocked = block_of(order, block_price, quantity - done, opening);
+    let opening = intraday(opening);
+    Modified {
+        order_id,
+        quantity,
+        price,
+        trigger_price,
+        order_type,
+        validity,
+        block_price,
+        blocked,
+        opening,
+        applied: true,
+    }
+}
+
+/// Cash that an order's pending part blocks; absent for a delivery sale, which blocks shares.
+pub(super) fn block_of(order: &Order, price: Option<Price>, pending: Quantity, opening: Quantity) -> Option<Money> {
+    match order.product {
+        Product::Cnc => price?.times(pending, Rounding::Up),
+        Product::Mis => order.margin.of(price.unwrap_or_default().times(opening, Rounding::Up)?, Rounding::Up),
     }
 }
 
@@ -220,6 +298,16 @@ fn changeable<'a>(book: &'a Book, id: &OrderId) -> Result<&'a Order, Refusal> {
         return Err(Rejection::ModificationPending.into());
     }
     Ok(order)
+}
+
+fn check_disclosed(place: &Place) -> Result<(), Refusal> {
+    let Some(disclosed) = place.disclosed_quantity else { return Ok(()) };
+    let least = Quantity::new((place.quantity.shares() + DISCLOSED_PART - 1) / DISCLOSED_PART);
+    if place.validity == Validity::Ioc || disclosed < least || disclosed > place.quantity {
+        let figures = Rejection::DisclosedQuantityNotAllowed.with("disclosed_quantity", disclosed);
+        return Err(figures.with("least", least).with("quantity", place.quantity));
+    }
+    Ok(())
 }
 
 fn tradable<'a>(instrument: InstrumentId, context: &Context<'a>) -> Result<&'a Listing, Refusal> {
@@ -244,12 +332,26 @@ fn worth(price: Price, quantity: Quantity) -> Result<Money, Refusal> {
         .ok_or_else(|| Rejection::AmountTooLarge.with("quantity", quantity).with("price", price))
 }
 
-fn check_shares(book: &Book, listing: &Listing, instrument: InstrumentId, needed: Quantity) -> Result<(), Refusal> {
+/// The margin on so many shares, rounded up.
+fn on_margin(price: Price, quantity: Quantity, margin: Percent) -> Result<Money, Refusal> {
+    let too_large = || Rejection::AmountTooLarge.with("quantity", quantity).with("price", price);
+    margin.of(worth(price, quantity)?, Rounding::Up).ok_or_else(too_large)
+}
+
+/// Trade-to-trade series are delivered share by share: settled shares alone may be sold (NSE series BE, BZ).
+fn delivers_gross(listing: &Listing) -> bool {
+    matches!(listing.instrument.series.as_str(), "BE" | "BZ")
+}
+
+pub(super) fn check_shares(
+    book: &Book,
+    listing: &Listing,
+    instrument: InstrumentId,
+    needed: Quantity,
+) -> Result<(), Refusal> {
     let empty = Position::default();
     let position = book.positions.get(&instrument).unwrap_or(&empty);
-    // Trade-to-trade series deliver gross: only settled shares may be sold (NSE series BE, BZ).
-    let settled_only = matches!(listing.instrument.series.as_str(), "BE" | "BZ");
-    let held = if settled_only { position.shares.settled } else { position.shares.total() };
+    let held = if delivers_gross(listing) { position.shares.settled } else { position.shares.total() };
     let free = held - position.blocked;
     if needed > free && needed.is_positive() {
         return Err(Rejection::InsufficientShares
@@ -264,9 +366,11 @@ fn check_shares(book: &Book, listing: &Listing, instrument: InstrumentId, needed
 struct Terms {
     instrument: InstrumentId,
     side: Side,
+    product: Product,
     quantity: Quantity,
     order_type: OrderType,
     price: Option<Price>,
+    trigger_price: Option<Price>,
     market_protection: Option<Percent>,
 }
 
@@ -278,48 +382,86 @@ impl Terms {
         if !self.quantity.is_positive() {
             return Err(Rejection::QuantityNotPositive.with("quantity", self.quantity));
         }
-        match self.price {
-            Some(price) if !price.is_positive() => Err(Rejection::PriceNotPositive.with("price", price)),
-            _ => Ok(()),
+        for (name, price) in [("price", self.price), ("trigger_price", self.trigger_price)] {
+            if let Some(price) = price.filter(|price| !price.is_positive()) {
+                return Err(Rejection::PriceNotPositive.with(name, price));
+            }
         }
+        Ok(())
     }
     fn check_type(&self) -> Result<(), Refusal> {
-        match (self.order_type, self.price) {
-            (OrderType::Limit, None) => return Err(Rejection::PriceRequired.into()),
-            (OrderType::Market, Some(_)) => return Err(Rejection::PriceNotAllowed.into()),
+        match (self.order_type.has_limit(), self.price) {
+            (true, None) => return Err(Rejection::PriceRequired.into()),
+            (false, Some(_)) => return Err(Rejection::PriceNotAllowed.into()),
             _ => {}
         }
-        match (self.order_type, self.market_protection) {
-            (OrderType::Limit, Some(_)) => Err(Rejection::MarketProtectionNotAllowed.into()),
-            (OrderType::Market, Some(percent)) if !percent.is_positive() || percent > Percent::whole(100) => {
-                Err(Rejection::MarketProtectionNotAllowed.with("market_protection", percent))
+        match (self.order_type.has_limit(), self.market_protection) {
+            (true, Some(_)) => return Err(Rejection::MarketProtectionNotAllowed.into()),
+            (false, Some(percent)) if !percent.is_positive() || percent > Percent::whole(100) => {
+                return Err(Rejection::MarketProtectionNotAllowed.with("market_protection", percent));
+            }
+            _ => {}
+        }
+        match (self.order_type.has_trigger(), self.trigger_price, self.price) {
+            (true, None, _) => Err(Rejection::TriggerPriceRequired.into()),
+            (false, Some(_), _) => Err(Rejection::TriggerPriceNotAllowed.into()),
+            (true, Some(trigger), Some(price)) if self.is_before(price, trigger) => {
+                Err(Rejection::TriggerBeyondPrice.with("trigger_price", trigger).with("price", price))
             }
             _ => Ok(()),
         }
+    }
+    /// Whether the market, moving against the order, meets the first price before the second.
+    fn is_before(&self, first: Price, second: Price) -> bool {
+        match self.side {
+            Side::Buy => first < second,
+            Side::Sell => first > second,
+        }
+    }
+    fn check_product(&self, listing: &Listing) -> Result<(), Refusal> {
+        if self.product == Product::Mis && delivers_gross(listing) {
+            return Err(Rejection::ProductNotAllowed.with("series", listing.instrument.series));
+        }
+        Ok(())
     }
     fn check_price(&self, listing: &Listing, date: Date) -> Result<(), Refusal> {
-        let Some(price) = self.price else { return Ok(()) };
-        if let Some(tick) = listing.instrument.tick_size
-            && !price.is_on_tick(tick)
-        {
-            return Err(Rejection::PriceOffTick.with("price", price).with("tick_size", tick));
+        for (name, price) in [("price", self.price), ("trigger_price", self.trigger_price)] {
+            let Some(price) = price else { continue };
+            if let Some(tick) = listing.instrument.tick_size
+                && !price.is_on_tick(tick)
+            {
+                return Err(Rejection::PriceOffTick.with(name, price).with("tick_size", tick));
+            }
         }
-        match listing.band(date) {
-            Some((low, high)) if price < low || price > high => {
-                Err(Rejection::PriceOutsideBand.with("price", price).with("low", low).with("high", high))
+        for (name, price) in [("price", self.price), ("trigger_price", self.trigger_price)] {
+            match (price, listing.band(date)) {
+                (Some(price), Some((low, high))) if price < low || price > high => {
+                    return Err(Rejection::PriceOutsideBand.with(name, price).with("low", low).with("high", high));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+    /// A stop loss waits for the market to move against it: what the market has reached already is no stop loss.
+    fn check_trigger_side(&self, listing: &Listing) -> Result<(), Refusal> {
+        match (self.trigger_price, listing.last_price()) {
+            (Some(trigger), Some(last)) if !self.is_before(last, trigger) => {
+                Err(Rejection::TriggerWrongSide.with("trigger_price", trigger).with("last_price", last))
             }
             _ => Ok(()),
         }
     }
-    /// The price a purchase is blocked at; `None` for a sale.
+    /// The price cash is blocked at; `None` for a delivery sale.
     fn block_price(&self, listing: &Listing, date: Date, context: &Context<'_>) -> Result<Option<Price>, Refusal> {
-        if self.side == Side::Sell {
+        if self.side == Side::Sell && self.product == Product::Cnc {
             return Ok(None);
         }
         if let Some(limit) = self.price {
             return Ok(Some(limit));
         }
-        let last = listing.last_price();
+        // What waits for its trigger trades from there on, not from the last price.
+        let last = listing.last_price().map(|last| self.trigger_price.map_or(last, |trigger| trigger.max(last)));
         let above = |percent: Percent| {
             let last = last?;
             last.checked_add(percent.of_price(last, Rounding::Up)?)

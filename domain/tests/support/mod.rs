@@ -117,6 +117,8 @@ pub fn order(side: Side, quantity: i64, limit: Option<&str>) -> Place {
         product: Product::Cnc,
         validity: Validity::Day,
         market_protection: None,
+        trigger_price: None,
+        disclosed_quantity: None,
         tag: None,
         algo_id: None,
     }
@@ -158,6 +160,7 @@ pub fn change(seq: u64, quantity: Option<i64>, limit: Option<&str>) -> Modify {
         order_id: order_id(seq),
         quantity: quantity.map(shares),
         price: limit.map(price),
+        trigger_price: None,
         order_type: None,
         validity: None,
     }

@@ -49,6 +49,8 @@ pub struct ReceivableAmount {
 pub struct BlockedFor {
     /// Pending orders.
     pub orders: Money,
+    /// Open intraday positions.
+    pub positions: Money,
     /// Fund purchases that are not sent.
     pub funds: Money,
 }
@@ -104,9 +106,9 @@ pub struct CashAnswer<'a> {
 pub struct PositionAnswer<'a> {
     /// Of what.
     pub instrument: &'a InstrumentId,
-    /// Delivery.
+    /// Delivery or intraday.
     pub product: Product,
-    /// All three parts.
+    /// All three parts; of an intraday position all is bought today, below zero when sold and not bought.
     pub quantity: Quantity,
     /// Bought on a day that is not netted yet.
     pub bought_today: Quantity,
@@ -116,7 +118,7 @@ pub struct PositionAnswer<'a> {
     pub settled: Quantity,
     /// Held for pending sales.
     pub blocked: Quantity,
-    /// Bought on days not netted yet.
+    /// Bought on days not netted yet; of an intraday position, what of that is open.
     pub day_bought: Quantity,
     /// What that cost.
     pub day_bought_value: Money,
@@ -165,7 +167,7 @@ impl<'a> Reading<'a> {
         let cash = &self.rows.cash.cash;
         let receivable = cash.due.iter().filter(|(_, due)| !due.receivable.is_zero());
         let payable = cash.due.iter().filter(|(_, due)| !due.payable.is_zero());
-        let funds = self.rows.cash.for_funds;
+        let (funds, positions) = (self.rows.cash.for_funds, self.rows.cash.for_positions());
         Ok(CashAnswer {
             account: self.account,
             settled: cash.settled,
@@ -174,7 +176,7 @@ impl<'a> Reading<'a> {
                 .collect(),
             payable: payable.map(|(date, due)| DueAmount { date: *date, amount: due.payable }).collect(),
             blocked: cash.blocked,
-            blocked_for: BlockedFor { orders: cash.blocked - funds, funds },
+            blocked_for: BlockedFor { orders: cash.blocked - funds - positions, positions, funds },
             available: cash.available(),
             withdrawable: cash.withdrawable(),
             shortfalls: Shortfall::of(cash),
@@ -189,8 +191,19 @@ impl<'a> Reading<'a> {
     ) -> Result<List<PositionAnswer<'a>>, Error> {
         self.need(&[View::Portfolio, View::Orders, View::Pnl, View::Prices])?;
         let after = page.key()?;
-        let rows = self.held(instrument, after.as_deref()).map(|(id, shares)| self.position(id, *shares));
-        Ok(List::take(rows, page.limit(), |row| after_key(row.instrument.as_str())))
+        let delivery = self.rows.portfolio.positions.keys().map(|id| (id, Product::Cnc));
+        let intraday = self.rows.portfolio.intraday.keys().map(|id| (id, Product::Mis));
+        let mut held: Vec<_> = delivery.chain(intraday).collect();
+        held.sort_unstable();
+        let rows = held.into_iter().filter(|(id, product)| {
+            instrument.is_none_or(|named| named == *id)
+                && after.as_deref().is_none_or(|after| position_key(id, *product).as_str() > after)
+        });
+        let rows = rows.map(|(id, product)| match product {
+            Product::Cnc => self.position(id, self.rows.portfolio.positions[id]),
+            Product::Mis => self.intraday(id, self.rows.portfolio.intraday[id]),
+        });
+        Ok(List::take(rows, page.limit(), |row| after_key(&position_key(row.instrument, row.product))))
     }
 
     /// Holdings (settled and T1) by instrument; with one named, only that one.
@@ -249,6 +262,28 @@ impl<'a> Reading<'a> {
         }
     }
 
+    fn intraday(&self, instrument: &'a InstrumentId, quantity: Quantity) -> PositionAnswer<'a> {
+        let (mut bought, mut sold) = ((Quantity::ZERO, Money::ZERO), (Quantity::ZERO, Money::ZERO));
+        for open in self.rows.pnl.instruments.get(instrument).iter().flat_map(|of| of.mis.values()) {
+            let side = if open.quantity.is_negative() { &mut sold } else { &mut bought };
+            *side = (side.0 + Quantity::new(open.quantity.shares().abs()), side.1 + open.value);
+        }
+        PositionAnswer {
+            instrument,
+            product: Product::Mis,
+            quantity,
+            bought_today: quantity,
+            t1: Quantity::ZERO,
+            settled: Quantity::ZERO,
+            blocked: Quantity::ZERO,
+            day_bought: bought.0,
+            day_bought_value: bought.1,
+            day_sold: sold.0,
+            day_sold_value: sold.1,
+            last_price: self.prices.quote(instrument).last,
+        }
+    }
+
     fn holding(&self, instrument: &'a InstrumentId, shares: Shares) -> HoldingAnswer<'a> {
         let standing = self.rows.pnl.instruments.get(instrument).map(|of| of.standing()).unwrap_or_default();
         let known = Quantity::new(standing.quantity - standing.unknown_quantity);
@@ -264,4 +299,10 @@ impl<'a> Reading<'a> {
             value: last_price.and_then(|price| price.times(quantity, Rounding::HalfUp)),
         }
     }
+}
+
+/// Sorts as the rows do: by instrument, delivery first.
+fn position_key(instrument: &InstrumentId, product: Product) -> String {
+    // A control sorts before every character of an instrument, as the end of a text does.
+    format!("{instrument}\t{}", crate::orders::product(product))
 }

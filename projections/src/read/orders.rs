@@ -42,22 +42,26 @@ pub struct OrderAnswer<'a> {
     pub pending: Quantity,
     /// Shares that will not trade.
     pub cancelled: Quantity,
-    /// Market or limit.
+    /// How the price is set.
     #[serde(rename = "type")]
     pub order_type: OrderType,
     /// The limit.
     pub price: Option<Price>,
-    /// How far from the last price a market order may trade.
+    /// The price from which on it stands, for SL and SL-M.
+    pub trigger_price: Option<Price>,
+    /// The part of the quantity that the market is shown at a time.
+    pub disclosed_quantity: Option<Quantity>,
+    /// How far from the last price an order at market may trade.
     pub market_protection: Option<Percent>,
     /// Average price of what is filled, rounded half up.
     pub average_price: Option<Price>,
-    /// Delivery.
+    /// Delivery or intraday.
     pub product: Product,
     /// Day or immediate.
     pub validity: Validity,
     /// Its session.
     pub session_date: Date,
-    /// Cash blocked for a purchase.
+    /// Cash blocked for a delivery purchase, or an intraday order's margin.
     pub blocked: Money,
     /// Shares blocked for a sale.
     pub blocked_quantity: Quantity,
@@ -89,6 +93,8 @@ pub enum WaitingAnswer {
         quantity: Quantity,
         /// Limit if granted.
         price: Option<Price>,
+        /// Trigger price if granted.
+        trigger_price: Option<Price>,
         /// Type if granted.
         #[serde(rename = "type")]
         order_type: OrderType,
@@ -145,6 +151,8 @@ impl<'a> Reading<'a> {
             cancelled: row.cancelled(),
             order_type: row.order_type,
             price: row.price,
+            trigger_price: row.trigger_price,
+            disclosed_quantity: row.disclosed_quantity,
             market_protection: row.market_protection,
             average_price: row.filled_value.per_share(row.filled, Rounding::HalfUp),
             product: row.product,
@@ -153,14 +161,17 @@ impl<'a> Reading<'a> {
             blocked: row.blocked,
             blocked_quantity: row.blocked_quantity,
             modifications: row.modifications,
-            waiting: row.waiting.as_deref().map(|waiting| match waiting {
+            waiting: row.waiting.as_ref().map(|waiting| match waiting {
                 Waiting::Cancellation => WaitingAnswer::Cancellation,
-                Waiting::Modification { quantity, price, order_type, validity, .. } => WaitingAnswer::Modification {
-                    quantity: *quantity,
-                    price: *price,
-                    order_type: *order_type,
-                    validity: *validity,
-                },
+                Waiting::Modification { quantity, price, trigger_price, order_type, validity, .. } => {
+                    WaitingAnswer::Modification {
+                        quantity: *quantity,
+                        price: *price,
+                        trigger_price: *trigger_price,
+                        order_type: *order_type,
+                        validity: *validity,
+                    }
+                }
             }),
             exchange_order_id: row.exchange_order_id.as_deref(),
             tag: row.tag.as_deref(),

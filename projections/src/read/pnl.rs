@@ -20,7 +20,7 @@ pub struct PnlRow<'a> {
     /// In which folio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folio: Option<&'a Folio>,
-    /// Shares held.
+    /// Shares held, and those of open intraday positions: sold and not bought below zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<Quantity>,
     /// Units held.
@@ -90,14 +90,20 @@ impl<'a> Reading<'a> {
         let standing = of.standing();
         let known = Quantity::new(standing.quantity - standing.unknown_quantity);
         let last = self.prices.quote(instrument).last;
-        let value = last.and_then(|last| last.times(known, Rounding::HalfUp));
+        // Open intraday positions count with their sign: what was sold and not bought is owed.
+        let (mut intraday, mut intraday_cost) = (Quantity::ZERO, Money::ZERO);
+        for open in of.mis.values() {
+            intraday += open.quantity;
+            intraday_cost += if open.quantity.is_negative() { -open.value } else { open.value };
+        }
+        let value = last.and_then(|last| last.times(known + intraday, Rounding::HalfUp));
         Some(PnlRow {
             instrument: Some(instrument),
-            quantity: Some(Quantity::new(standing.quantity)),
+            quantity: Some(Quantity::new(standing.quantity) + intraday),
             intraday: of.intraday,
             provisional: standing.provisional,
             is_provisional: standing.is_provisional,
-            ..row(of.bought, of.sold, of.intraday, &of.gains, standing.cost, value)
+            ..row(of.bought, of.sold, of.intraday, &of.gains, standing.cost + intraday_cost, value)
         })
     }
 

@@ -8,7 +8,9 @@ use super::Reading;
 use crate::{Error, Page, page::after_key, pnl::Standing, view::View};
 use domain::{
     ids::{AccountId, Folio, InstrumentId, SchemeCode},
+    intraday::Intraday,
     money::{Money, Nav, Price, Quantity, Rounding, Units},
+    order::Product,
     position::Shares,
     time::Date,
 };
@@ -23,7 +25,9 @@ use std::cell::{Cell, RefCell};
 pub struct ShareRow<'a> {
     /// Of what.
     pub instrument: &'a InstrumentId,
-    /// Bought today, T1 and settled.
+    /// Delivery or intraday.
+    pub product: Product,
+    /// Bought today, T1 and settled; of an intraday position below zero when sold and not bought, as are its cost and value.
     pub quantity: Quantity,
     /// Bought on a day that is not netted yet.
     pub bought_today: Quantity,
@@ -129,7 +133,7 @@ pub struct PortfolioAnswer<'r, 'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Everything held, shares by instrument before units by scheme and folio; totals are over all pages.
+    /// Everything held, shares by instrument, intraday positions, then units by scheme and folio; totals are over all pages.
     pub fn portfolio<'r>(&'r self, page: &Page<'_>) -> Result<PortfolioAnswer<'r, 'a>, Error> {
         self.need(&[View::Portfolio, View::Pnl, View::Prices, View::Navs])?;
         Ok(PortfolioAnswer { reading: self, after: page.key()?, limit: page.limit() })
@@ -148,6 +152,7 @@ impl<'a> Reading<'a> {
         let change = quote.last.zip(quote.previous_close).and_then(|(last, close)| last.checked_sub(close));
         ShareRow {
             instrument,
+            product: Product::Cnc,
             quantity,
             bought_today: shares.bought_today,
             t1: shares.t1,
@@ -160,6 +165,31 @@ impl<'a> Reading<'a> {
             day_change: change.and_then(|change| change.times(quantity, Rounding::HalfUp)),
             unknown_cost_quantity,
             provisional: is_provisional,
+        }
+    }
+
+    fn intraday_row(&self, instrument: &'a InstrumentId, quantity: Quantity) -> ShareRow<'a> {
+        let open = self.rows.pnl.instruments.get(instrument).map(|of| &of.mis);
+        let signed = |of: &Intraday| if of.quantity.is_negative() { -of.value } else { of.value };
+        let cost: Money = open.iter().flat_map(|sessions| sessions.values()).map(signed).sum();
+        let quote = self.prices.quote(instrument);
+        let value = quote.last.and_then(|last| last.times(quantity, Rounding::HalfUp));
+        let change = quote.last.zip(quote.previous_close).and_then(|(last, close)| last.checked_sub(close));
+        ShareRow {
+            instrument,
+            product: Product::Mis,
+            quantity,
+            bought_today: quantity,
+            t1: Quantity::ZERO,
+            settled: Quantity::ZERO,
+            cost,
+            average_price: cost.per_share(quantity, Rounding::HalfUp),
+            last_price: quote.last,
+            value,
+            unrealised: value.and_then(|value| value.checked_sub(cost)),
+            day_change: change.and_then(|change| change.times(quantity, Rounding::HalfUp)),
+            unknown_cost_quantity: Quantity::ZERO,
+            provisional: false,
         }
     }
 
@@ -205,7 +235,8 @@ impl<'a> PortfolioAnswer<'_, 'a> {
             .folios
             .iter()
             .map(|((scheme, folio), units)| PortfolioRow::Fund(reading.fund_row(scheme, folio, *units)));
-        shares.chain(funds)
+        let intraday = held.intraday.iter().map(|(id, open)| PortfolioRow::Shares(reading.intraday_row(id, *open)));
+        shares.chain(intraday).chain(funds)
     }
 
     /// Sums over all rows.
@@ -218,7 +249,7 @@ impl<'a> PortfolioAnswer<'_, 'a> {
     /// How many rows there are, on whatever page.
     pub(super) fn rows_max(&self) -> usize {
         let held = &self.reading.rows.portfolio;
-        held.positions.len() + held.folios.len()
+        held.positions.len() + held.intraday.len() + held.folios.len()
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -271,11 +302,12 @@ impl Serialize for Items<'_, '_, '_> {
     }
 }
 
-/// Sorts as the rows do: shares first, then funds by scheme and folio.
+/// Sorts as the rows do: shares first, then intraday positions, then funds by scheme and folio.
 pub(super) fn key(row: &PortfolioRow<'_>) -> String {
     match row {
+        PortfolioRow::Shares(row) if row.product == Product::Mis => format!("2{}", row.instrument),
         PortfolioRow::Shares(row) => format!("1{}", row.instrument),
         // A control sorts before every character of a folio or scheme, as the end of a text does.
-        PortfolioRow::Fund(row) => format!("2{}\t{}", row.scheme, row.folio),
+        PortfolioRow::Fund(row) => format!("3{}\t{}", row.scheme, row.folio),
     }
 }

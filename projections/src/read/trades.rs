@@ -10,7 +10,7 @@ use crate::{
 use domain::{
     ids::{AccountId, Exchange, InstrumentId, OrderId},
     money::{Money, Price, Quantity},
-    order::Side,
+    order::{Flag, Product, Side},
     time::{Date, Timestamp},
 };
 use serde::Serialize;
@@ -41,7 +41,7 @@ impl TradeFilter {
             && self.order.is_none_or(of)
             && self.from.is_none_or(|from| from <= row.trade_date)
             && self.to.is_none_or(|to| row.trade_date <= to)
-            && (!self.unmatched || matches!(row.origin, Origin::Unmatched(..)))
+            && (!self.unmatched || (matches!(row.origin, Origin::Unmatched(..)) && !row.cancelled))
     }
 }
 
@@ -76,6 +76,12 @@ pub struct TradeAnswer<'a> {
     pub trade_date: Date,
     /// When it settles; null for imported and unmatched trades.
     pub settlement_date: Option<Date>,
+    /// Delivery or intraday; null for unmatched trades.
+    pub product: Option<Product>,
+    /// What is odd about it: `outside_band` when its price is outside the day's band.
+    pub flag: Option<Flag>,
+    /// Whether the exchange has cancelled it since.
+    pub cancelled: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -108,6 +114,9 @@ impl<'a> Reading<'a> {
             executed_at: row.executed_at,
             trade_date: row.trade_date,
             settlement_date: row.settlement_date,
+            product: row.product,
+            flag: row.flag,
+            cancelled: row.cancelled,
         }
     }
 }

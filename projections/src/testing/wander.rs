@@ -72,9 +72,10 @@ impl Ledger {
             2 | 3 if order.waiting.is_some() => drop(self.report(account, order_id, ReportKind::Modified)),
             4 => {
                 let quantity = Some(Quantity::new(1 + draw(80) as i64));
-                drop(
-                    self.command(account, Modify { order_id, quantity, price: None, order_type: None, validity: None }),
-                );
+                drop(self.command(
+                    account,
+                    Modify { order_id, quantity, price: None, trigger_price: None, order_type: None, validity: None },
+                ));
             }
             5 if order.status == Status::Requested => drop(self.report(account, order_id, ReportKind::Accepted)),
             6 => drop(self.report(account, order_id, ReportKind::Cancelled)),

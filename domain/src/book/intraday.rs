@@ -1,0 +1,273 @@
+//! Intraday positions: the margin an order needs, squaring off before the session ends, and becoming delivery.
+
+use super::{Book, Context, cover, days::session_closes, fills::Sale, now, orders::check_shares};
+use crate::{
+    calendar::{REGULAR_CLOSE, Session},
+    cash::{Posted, Reason as CashReason},
+    event::{Event, EventData},
+    ids::{Exchange, InstrumentId, OrderId},
+    intraday::{Convert, Converted, Intraday, SquareOff, part},
+    money::{Money, Quantity},
+    order::{DueTo, Order, OrderType, Product, Requested, Side, Validity},
+    position::{Changed, Position, Reason, Shares},
+    rejection::{Refusal, Rejection},
+    time::{Date, Timestamp},
+};
+
+/// When positions of a session are squared off.
+pub(super) fn square_off_at(session: &Session, context: &Context<'_>) -> Timestamp {
+    before_close(session, context.policy.intraday_square_off_minutes(session.date).0.into())
+}
+
+fn before_close(session: &Session, minutes: i64) -> Timestamp {
+    session.closes_at().plus_micros(-minutes * 60_000_000)
+}
+
+/// Of an order's pending shares, those that would open or add to a position: what all pending orders of its side could
+/// do beyond closing what is open, less what the others could do without it. `except` is the order's own `seq`.
+pub(super) fn opening(
+    book: &Book,
+    instrument: InstrumentId,
+    session_date: Date,
+    side: Side,
+    pending: Quantity,
+    except: Option<u64>,
+) -> Quantity {
+    let open = position(book, session_date, instrument).quantity;
+    let closable = match side {
+        Side::Sell => open.max(Quantity::ZERO),
+        Side::Buy => (-open).max(Quantity::ZERO),
+    };
+    let others: Quantity = pending_orders(book, session_date, instrument)
+        .filter(|(seq, order)| order.side == side && Some(*seq) != except)
+        .map(|(_, order)| order.pending())
+        .sum();
+    let beyond = |shares: Quantity| (shares - closable).max(Quantity::ZERO);
+    beyond(others + pending) - beyond(others)
+}
+
+/// What is open in an instrument.
+pub(super) fn position(book: &Book, session_date: Date, instrument: InstrumentId) -> Intraday {
+    book.intraday.get(&(session_date, instrument)).map(|standing| standing.position).unwrap_or_default()
+}
+
+/// Pending intraday orders of a session in an instrument.
+pub(super) fn pending_orders(
+    book: &Book,
+    session_date: Date,
+    instrument: InstrumentId,
+) -> impl Iterator<Item = (u64, &Order)> {
+    let session = book.intraday_orders.range((session_date, 0)..=(session_date, u64::MAX));
+    session
+        .filter_map(|(_, seq)| Some((*seq, book.orders.get(seq)?)))
+        .filter(move |(_, order)| order.instrument == instrument)
+}
+
+/// From when until when a position is to be squared off: from its session's square-off on, or, while an order of the
+/// account in it may still trade, from half of the time that is left. Nothing once it has been, or without a session.
+pub(super) fn squares_off(
+    book: &Book,
+    session_date: Date,
+    instrument: InstrumentId,
+    context: &Context<'_>,
+) -> Option<(Timestamp, Timestamp)> {
+    let standing = book.intraday.get(&(session_date, instrument))?;
+    if standing.squared_off || standing.position.quantity.is_zero() {
+        return None;
+    }
+    let session = context.market.calendar.session(context.calendar, instrument.exchange()?, session_date)?;
+    let minutes = i64::from(context.policy.intraday_square_off_minutes(session_date).0);
+    let waits = pending_orders(book, session_date, instrument).next().is_some();
+    let from = before_close(&session, if waits { minutes / 2 } else { minutes });
+    // What was opened after its session is over is delivered at once.
+    context.market.instruments.contains_key(&instrument).then_some((from, session.closes_at()))
+}
+
+/// When the back office cancels an intraday order that is still pending: at its session's square-off, unless a change
+/// of it waits or it was asked before.
+pub(super) fn cancels_at(order: &Order, context: &Context<'_>) -> Option<Timestamp> {
+    if order.squares_off || order.waiting.is_some() || order.cancellations > 0 {
+        return None;
+    }
+    let exchange = order.instrument.exchange()?;
+    let session = context.market.calendar.session(context.calendar, exchange, order.session_date)?;
+    Some(square_off_at(&session, context))
+}
+
+/// When what is still open of a session becomes delivery.
+pub(super) fn ends_at(session_date: Date, instrument: InstrumentId, context: &Context<'_>) -> Timestamp {
+    let closes = |exchange| session_closes(exchange, session_date, &context.market.calendar, context.calendar);
+    instrument.exchange().map_or_else(|| session_date.at(REGULAR_CLOSE), closes)
+}
+
+/// An order at market that closes what is open.
+pub(super) fn square_off(book: &Book, asked: &SquareOff, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let due = squares_off(book, asked.trade_date, asked.instrument, context);
+    let listing = context.market.instruments.get(&asked.instrument);
+    let (Some((from, until)), Some(listing)) = (due, listing) else { return Err(Rejection::NotDue.into()) };
+    if asked.product != Product::Mis || !(from..until).contains(&context.now) {
+        return Err(Rejection::NotDue.with("due_at", from));
+    }
+    let exchange = listing.instrument.exchange;
+    let session = context.market.calendar.session(context.calendar, exchange, asked.trade_date);
+    let session = session.ok_or(Rejection::NoSession)?;
+    let position = position(book, asked.trade_date, asked.instrument);
+    Ok(vec![now(
+        context,
+        EventData::OrderRequested(Requested {
+            order_id: OrderId { account: book.account, seq: book.seq + 1 },
+            instrument: asked.instrument,
+            series: listing.instrument.series,
+            side: position.closing_side(),
+            quantity: Quantity::new(position.quantity.shares().abs()),
+            order_type: OrderType::Market,
+            price: None,
+            trigger_price: None,
+            disclosed_quantity: None,
+            market_protection: None,
+            product: Product::Mis,
+            validity: Validity::Day,
+            session_date: asked.trade_date,
+            calendar: session.basis,
+            block_price: None,
+            // It closes and opens nothing.
+            blocked: Some(Money::ZERO),
+            opening: Some(Quantity::ZERO),
+            margin: Some(context.policy.intraday_margin(asked.trade_date)),
+            due_to: Some(DueTo::SquareOff),
+            tag: None,
+            algo_id: None,
+        }),
+    )])
+}
+
+/// Makes delivery of a position: asked for by the account's holder, or by the back office when the session is over.
+pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    if !asked.quantity.is_positive() {
+        return Err(Rejection::QuantityNotPositive.with("quantity", asked.quantity));
+    }
+    if (asked.from, asked.to) != (Product::Mis, Product::Cnc) {
+        return Err(Rejection::ConversionNotAllowed.into());
+    }
+    let instrument = asked.instrument;
+    let unknown = || Rejection::UnknownInstrument.with("instrument", instrument);
+    let listing = context.market.instruments.get(&instrument).ok_or_else(unknown)?;
+    let exchange = instrument.exchange().ok_or_else(unknown)?;
+    let trade_date = asked.trade_date.unwrap_or_else(|| context.now.date());
+    let position = position(book, trade_date, instrument);
+    let side = if position.quantity.is_negative() { Side::Sell } else { Side::Buy };
+    let open = Quantity::new(position.quantity.shares().abs());
+    let ends = asked.trade_date.map(|date| ends_at(date, instrument, context));
+    if let Some(due_at) = ends.filter(|due_at| context.now < *due_at || asked.quantity > open) {
+        return Err(Rejection::NotDue.with("due_at", due_at));
+    }
+    if ends.is_none() {
+        // Pending orders that close count on their part of the position.
+        let closes: Quantity = pending_orders(book, trade_date, instrument)
+            .filter(|(_, order)| order.side != side)
+            .map(|(_, order)| order.pending() - order.opening)
+            .sum();
+        if asked.quantity > open - closes {
+            let figures = Rejection::InsufficientShares.with("needed", asked.quantity);
+            return Err(figures.with("held", open).with("blocked", closes));
+        }
+        if side == Side::Sell {
+            check_shares(book, listing, instrument, asked.quantity)?;
+        }
+    }
+    let too_large = || Rejection::AmountTooLarge.with("quantity", asked.quantity);
+    let value = part(position.value, asked.quantity, open).ok_or_else(too_large)?;
+    let signed = if side == Side::Buy { asked.quantity } else { -asked.quantity };
+    let left = Intraday { quantity: position.quantity - signed, value: position.value - value, margin: Money::ZERO };
+    let after = left.on_margin(context.policy.intraday_margin(trade_date)).ok_or_else(too_large)?;
+    if ends.is_none() && side == Side::Buy {
+        cover(book, value - (position.margin - after.margin))?;
+    }
+    let delivered = Delivered::new(book, instrument, exchange, trade_date, side, asked.quantity, value, context)
+        .ok_or_else(too_large)?;
+    let settlement_date = delivered.settlement_date;
+    let converted = Converted {
+        instrument,
+        trade_date,
+        from: asked.from,
+        to: asked.to,
+        side,
+        quantity: asked.quantity,
+        value,
+        settlement_date,
+        drawn: delivered.drawn,
+        usable: delivered.usable,
+        after,
+    };
+    let intraday = Changed {
+        instrument,
+        product: Product::Mis,
+        reason: Reason::Converted,
+        moved: Shares { bought_today: -signed, ..Shares::default() },
+        position: Shares { bought_today: total(book, instrument) - signed, ..Shares::default() },
+    };
+    let posted = Posted {
+        amount: if side == Side::Buy { -value } else { value },
+        reason: CashReason::Conversion,
+        reference: format!("{trade_date}/{instrument}").into(),
+        settlement_date: Some(settlement_date),
+        usable: delivered.usable,
+    };
+    let at = ends.unwrap_or(context.now);
+    Ok([
+        EventData::PositionConverted(converted),
+        EventData::PositionChanged(intraday),
+        EventData::PositionChanged(delivered.changed),
+        EventData::CashPosted(posted),
+    ]
+    .map(|data| Event { effective_at: at, data })
+    .into())
+}
+
+/// What an account has open in an instrument, over all sessions: a late trade may leave one of a past day.
+pub(super) fn total(book: &Book, instrument: InstrumentId) -> Quantity {
+    book.intraday.iter().filter(|((_, of), _)| *of == instrument).map(|(_, standing)| standing.position.quantity).sum()
+}
+
+/// What delivery makes of a position's shares.
+struct Delivered {
+    settlement_date: Date,
+    drawn: Option<Shares>,
+    usable: Option<Money>,
+    changed: Changed,
+}
+
+impl Delivered {
+    #[expect(clippy::too_many_arguments, reason = "each is a plain fact of the one trade that is delivered")]
+    fn new(
+        book: &Book,
+        instrument: InstrumentId,
+        exchange: Exchange,
+        trade_date: Date,
+        side: Side,
+        quantity: Quantity,
+        value: Money,
+        context: &Context<'_>,
+    ) -> Option<Self> {
+        let days = context.policy.settlement_days(trade_date);
+        let settlement_date = context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days);
+        let empty = Position::default();
+        let position = book.positions.get(&instrument).unwrap_or(&empty);
+        let (moved, drawn, usable) = match side {
+            Side::Buy => (Shares { bought_today: quantity, ..Shares::default() }, None, None),
+            Side::Sell => {
+                let sale = Sale::draw(position, exchange, trade_date, quantity);
+                let usable = sale.usable(value, context.policy, trade_date)?;
+                (sale.drawn.negated(), Some(sale.drawn), Some(usable))
+            }
+        };
+        let changed = Changed {
+            instrument,
+            product: Product::Cnc,
+            reason: Reason::Converted,
+            moved,
+            position: position.shares.plus(moved),
+        };
+        Some(Self { settlement_date, drawn, usable, changed })
+    }
+}

@@ -1,0 +1,299 @@
+//! An order as it stands, folded from its events alone: the same for deciding and for seeing.
+
+use super::{
+    Accepted, Cancelled, Expired, Filled, ModificationRequested, Modified, OrderType, Product, Refused, Rejected,
+    Requested, Side, Status, Triggered, Undone, Validity,
+};
+use crate::{
+    event::EventData,
+    ids::{InstrumentId, OrderId},
+    money::{Money, Percent, Price, Quantity},
+    time::Date,
+};
+use serde::{Deserialize, Serialize};
+
+/// How long what is over is kept at hand after it has settled: longer than any venue takes to correct itself.
+const KEPT_DAYS: i32 = 7;
+
+/// The day from which something that is over is no longer kept at hand: 7 days after the last of its parts settles,
+/// or after the day it was for, if nothing is to settle.
+///
+/// It leaves with the first entry of its account that is recorded on that IST date or later, once the entry's own
+/// events are folded; so what is kept follows from the log alone, and is the same for books and for views.
+pub fn leaves_on(day: Date, settles: Option<Date>) -> Date {
+    settles.map_or(day, |settles| settles.max(day)).plus_days(KEPT_DAYS)
+}
+
+/// What is waiting for the venue's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Waiting {
+    /// A change.
+    Modification {
+        /// Quantity if granted.
+        quantity: Quantity,
+        /// Limit if granted.
+        price: Option<Price>,
+        /// Trigger price if granted.
+        trigger_price: Option<Price>,
+        /// Type if granted.
+        order_type: OrderType,
+        /// Validity if granted.
+        validity: Validity,
+        /// Block price if granted.
+        block_price: Option<Price>,
+        /// Shares that open or add to an intraday position if granted.
+        opening: Quantity,
+    },
+    /// A cancellation.
+    Cancellation,
+}
+
+/// An order as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// What it trades.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Delivery or intraday.
+    pub product: Product,
+    /// Shares asked for.
+    pub quantity: Quantity,
+    /// Shares filled, trades that were cancelled left out.
+    pub filled: Quantity,
+    /// Shares whose trade was cancelled, and that will not trade.
+    pub undone: Quantity,
+    /// The limit.
+    pub price: Option<Price>,
+    /// The price from which on it stands.
+    pub trigger_price: Option<Price>,
+    /// Whether the market has reached that.
+    pub triggered: bool,
+    /// How the price is set.
+    pub order_type: OrderType,
+    /// Day or immediate.
+    pub validity: Validity,
+    /// Its session.
+    pub session_date: Date,
+    /// Where it stands.
+    pub status: Status,
+    /// The price its cash is blocked at.
+    pub block_price: Option<Price>,
+    /// Cash blocked for the pending part.
+    pub blocked: Money,
+    /// Shares blocked for the pending part.
+    pub blocked_quantity: Quantity,
+    /// Of an intraday order: pending shares that open or add to a position.
+    pub opening: Quantity,
+    /// Of an intraday order: the margin.
+    pub margin: Percent,
+    /// Modifications asked for so far.
+    pub modifications: u32,
+    /// Cancellations asked for so far.
+    pub cancellations: u32,
+    /// What waits for the venue.
+    pub waiting: Option<Waiting>,
+    /// The latest settlement date of its fills.
+    pub settles_on: Option<Date>,
+    /// Whether the back office placed it to square off.
+    pub squares_off: bool,
+}
+
+impl Order {
+    /// An order that was asked for.
+    pub fn requested(e: &Requested) -> Self {
+        let sells_held = e.side == Side::Sell && e.product == Product::Cnc;
+        Self {
+            instrument: e.instrument,
+            side: e.side,
+            product: e.product,
+            quantity: e.quantity,
+            filled: Quantity::ZERO,
+            undone: Quantity::ZERO,
+            price: e.price,
+            trigger_price: e.trigger_price,
+            triggered: false,
+            order_type: e.order_type,
+            validity: e.validity,
+            session_date: e.session_date,
+            status: Status::Requested,
+            block_price: e.block_price,
+            blocked: e.blocked.unwrap_or_default(),
+            blocked_quantity: if sells_held { e.quantity } else { Quantity::ZERO },
+            opening: e.opening.unwrap_or_default(),
+            margin: e.margin.unwrap_or_default(),
+            modifications: 0,
+            cancellations: 0,
+            waiting: None,
+            settles_on: None,
+            squares_off: e.due_to.is_some(),
+        }
+    }
+
+    /// Folds an event about this order; one that did not fit it, or is about something else, changes nothing.
+    pub fn fold(&mut self, event: &EventData) {
+        match event {
+            EventData::OrderAccepted(Accepted { applied: true, .. }) => self.status = self.standing(),
+            EventData::OrderTriggered(Triggered { applied: true, .. }) => {
+                self.triggered = true;
+                self.status = self.standing();
+            }
+            EventData::OrderRejected(rejected) if rejected.applied => self.rejected(rejected),
+            EventData::ModificationRequested(asked) => self.modification_requested(asked),
+            EventData::OrderModified(modified) if modified.applied => self.modified(modified),
+            EventData::CancellationRequested(_) => {
+                self.cancellations += 1;
+                self.waiting = Some(Waiting::Cancellation);
+            }
+            EventData::OrderCancelled(Cancelled { applied: true, .. }) => self.end(Status::Cancelled),
+            EventData::OrderExpired(Expired { applied: true, .. }) => self.end(Status::Expired),
+            EventData::OrderFilled(filled) => self.filled(filled),
+            EventData::FillAssigned(assigned) => self.filled(&assigned.fill),
+            EventData::TradeCancelled(cancelled) => {
+                if let Some(undone) = &cancelled.undone {
+                    self.undo(undone);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Shares that may still trade.
+    pub fn pending(&self) -> Quantity {
+        if self.status.is_final() { Quantity::ZERO } else { self.unfilled() }
+    }
+    /// Shares that will not trade.
+    pub fn cancelled(&self) -> Quantity {
+        if self.status.is_final() { self.quantity - self.filled } else { self.undone }
+    }
+    /// Shares neither filled nor given up with a cancelled trade.
+    pub fn unfilled(&self) -> Quantity {
+        self.quantity - self.filled - self.undone
+    }
+    /// Whether it still waits for its trigger price.
+    pub fn is_asleep(&self) -> bool {
+        self.order_type.has_trigger() && !self.triggered
+    }
+    /// From which day on it is no longer in the book, once it is closed; see [`leaves_on`].
+    pub fn leaves_on(&self) -> Date {
+        leaves_on(self.session_date, self.settles_on)
+    }
+
+    fn rejected(&mut self, rejected: &Rejected) {
+        match rejected.refused {
+            Refused::Order => self.end(Status::Rejected),
+            Refused::Modification | Refused::Cancellation => {
+                self.waiting = None;
+                self.block(rejected.blocked);
+            }
+        }
+    }
+
+    fn modification_requested(&mut self, asked: &ModificationRequested) {
+        self.modifications = asked.number;
+        self.blocked = asked.blocked.unwrap_or_default();
+        self.blocked_quantity = asked.blocked_quantity.unwrap_or_default();
+        self.waiting = Some(Waiting::Modification {
+            quantity: asked.quantity,
+            price: asked.price,
+            trigger_price: asked.trigger_price,
+            order_type: asked.order_type,
+            validity: asked.validity,
+            block_price: asked.block_price,
+            opening: asked.opening.unwrap_or_default(),
+        });
+    }
+
+    fn modified(&mut self, modified: &Modified) {
+        self.quantity = modified.quantity;
+        self.price = modified.price;
+        self.trigger_price = modified.trigger_price;
+        self.order_type = modified.order_type;
+        self.validity = modified.validity;
+        self.block_price = modified.block_price;
+        self.opening = modified.opening.unwrap_or_default();
+        self.waiting = None;
+        if self.unfilled().is_zero() {
+            self.complete();
+        } else {
+            // A modified order stands at the venue: the report says so even when no acceptance came before.
+            self.status = self.standing();
+            self.block(modified.blocked);
+        }
+    }
+
+    fn filled(&mut self, filled: &Filled) {
+        self.filled = filled.filled;
+        // A trade may take the place of one that was cancelled.
+        self.undone = self.undone.min(self.quantity - self.filled);
+        self.settles_on = self.settles_on.max(Some(filled.settlement_date));
+        if self.unfilled().is_zero() {
+            self.complete();
+        } else if !self.status.is_final() {
+            // What trades has been triggered, whether or not the report of that arrived.
+            self.triggered |= self.order_type.has_trigger();
+            self.status = Status::PartlyFilled;
+            self.blocked = filled.blocked.unwrap_or_default();
+            self.opening = self.opening.min(self.pending());
+            if self.sells_held() {
+                self.blocked_quantity -= filled.quantity;
+            }
+        }
+    }
+
+    fn undo(&mut self, undone: &Undone) {
+        self.filled = undone.filled;
+        self.undone += undone.quantity;
+        match self.status {
+            Status::Filled => self.status = Status::Cancelled,
+            Status::PartlyFilled => self.status = self.standing(),
+            _ => {}
+        }
+    }
+
+    /// Where it stands at the venue.
+    fn standing(&self) -> Status {
+        match (self.filled.is_zero(), self.is_asleep()) {
+            (false, _) => Status::PartlyFilled,
+            (true, true) => Status::TriggerPending,
+            (true, false) => Status::Open,
+        }
+    }
+    fn complete(&mut self) {
+        self.end(if self.undone.is_zero() { Status::Filled } else { Status::Cancelled });
+    }
+    fn end(&mut self, status: Status) {
+        self.status = status;
+        self.waiting = None;
+        self.blocked = Money::ZERO;
+        self.blocked_quantity = Quantity::ZERO;
+        self.opening = Quantity::ZERO;
+    }
+    fn block(&mut self, cash: Option<Money>) {
+        self.blocked = cash.unwrap_or_default();
+        self.blocked_quantity = if self.sells_held() { self.pending() } else { Quantity::ZERO };
+    }
+    fn sells_held(&self) -> bool {
+        self.side == Side::Sell && self.product == Product::Cnc
+    }
+}
+
+/// The order that an event is about.
+pub fn order_of(event: &EventData) -> Option<OrderId> {
+    match event {
+        EventData::OrderRequested(e) => Some(e.order_id),
+        EventData::OrderAccepted(e) => Some(e.order_id),
+        EventData::OrderRejected(e) => Some(e.order_id),
+        EventData::OrderTriggered(e) => Some(e.order_id),
+        EventData::ModificationRequested(e) => Some(e.order_id),
+        EventData::OrderModified(e) => Some(e.order_id),
+        EventData::CancellationRequested(e) => Some(e.order_id),
+        EventData::OrderCancelled(e) => Some(e.order_id),
+        EventData::OrderExpired(e) => Some(e.order_id),
+        EventData::OrderFilled(e) => Some(e.order_id),
+        EventData::FillUnmatched(e) => Some(e.order_id),
+        EventData::FillAssigned(e) => Some(e.fill.order_id),
+        EventData::TradeCancelled(e) => Some(e.order_id),
+        _ => None,
+    }
+}
