@@ -9,9 +9,10 @@ use domain::{
     fund::{Asked, Status as FundStatus},
     history::Kind,
     ids::{AccountId, Folio, OrderId},
+    intraday::Intraday,
     market::{self, Fact, Market},
-    money::{Money, Quantity, Rounding, Units},
-    order::{Expire, ReportKind, Side},
+    money::{Money, Percent, Price, Quantity, Rounding, Units},
+    order::{Expire, Product, ReportKind, Side},
     policy::Policy,
     posting::postings,
     time::Timestamp,
@@ -31,13 +32,34 @@ fn commands() -> impl Strategy<Value = Vec<(i64, Command)>> {
             let side = if is_buy { Side::Buy } else { Side::Sell };
             order(side, quantity, (!is_market).then_some(limit.as_str())).into()
         }),
+        5 => (any::<bool>(), 1i64..40, limit(), any::<bool>()).prop_map(|(is_buy, quantity, limit, is_market)| {
+            let side = if is_buy { Side::Buy } else { Side::Sell };
+            mis(order(side, quantity, (!is_market).then_some(limit.as_str()))).into()
+        }),
+        3 => (any::<bool>(), 1i64..40, 1i64..300, 0i64..20, any::<bool>(), any::<bool>()).prop_map(
+            |(is_buy, quantity, away, further, is_market, is_intraday)| {
+                let (side, sign) = if is_buy { (Side::Buy, 1) } else { (Side::Sell, -1) };
+                let at = |ticks: i64| Price::from_smallest(1_000_000 + sign * ticks * 500).to_string();
+                let limit = at(away + further);
+                let stop = stop(side, quantity, &at(away), (!is_market).then_some(limit.as_str()));
+                if is_intraday { mis(stop) } else { stop }.into()
+            }
+        ),
+        2 => (1i64..30).prop_map(|quantity| convert(quantity).into()),
+        3 => (seq(), 0u32..12, 0i32..4).prop_map(|(seq, trade, days)| {
+            let day = date("2026-11-23").plus_days(days).to_string();
+            cancel_trade(seq, &format!("T{trade}"), &day, "2026-11-23T11:00:00+05:30").into()
+        }),
         2 => (seq(), 1i64..60, limit()).prop_map(|(seq, quantity, limit)| change(seq, Some(quantity), Some(&limit)).into()),
         1 => seq().prop_map(|seq| cancel(seq).into()),
-        5 => (seq(), 0usize..5).prop_map(|(seq, kind)| {
-            let kinds = [ReportKind::Accepted, ReportKind::Rejected, ReportKind::Modified, ReportKind::Cancelled, ReportKind::Expired];
+        5 => (seq(), 0usize..6).prop_map(|(seq, kind)| {
+            let kinds = [ReportKind::Triggered, ReportKind::Accepted, ReportKind::Rejected, ReportKind::Modified, ReportKind::Cancelled, ReportKind::Expired];
             report(seq, kinds[kind]).into()
         }),
-        8 => (seq(), 0u32..12, 1i64..30, limit()).prop_map(|(seq, trade, quantity, limit)| fill(seq, &format!("T{trade}"), quantity, &limit).into()),
+        8 => (seq(), 0u32..12, 1i64..30, limit(), 0i32..3).prop_map(|(seq, trade, quantity, limit, days)| {
+            let at = time("2026-11-23T10:02:00+05:30").plus_micros(i64::from(days) * 86_400_000_000).to_string();
+            fill_at(seq, &format!("T{trade}"), quantity, &limit, &at).into()
+        }),
         1 => seq().prop_map(|seq| Expire { order_id: order_id(seq) }.into()),
         2 => (1i64..900_000).prop_map(|paise| domain::fund::Purchase { scheme: scheme(), amount: Money::from_smallest(paise), folio: None }.into()),
         1 => (1i64..90_000).prop_map(|smallest| {
@@ -126,7 +148,13 @@ proptest! {
                 Asked::Purchase { amount, .. } => amount,
                 Asked::Redemption { .. } => Money::ZERO,
             }).sum();
-            assert_eq!(book.cash.blocked, orders + purchases);
+            let margins: Money = book.intraday.values().map(|standing| standing.position.margin).sum();
+            assert_eq!(book.cash.blocked, orders + purchases + margins);
+            for standing in book.intraday.values() {
+                let Intraday { quantity, value, margin } = standing.position;
+                assert_eq!(quantity.is_zero(), value.is_zero());
+                assert_eq!(Some(margin), Percent::whole(20).of(value, Rounding::Up));
+            }
             assert!(book.cash.due.values().all(|due| due.usable <= due.receivable && !due.usable.is_negative()));
         });
     }
@@ -139,6 +167,11 @@ proptest! {
                 assert!(!order.pending().is_negative() && !order.cancelled().is_negative());
                 if order.waiting.is_none() {
                     let (cash, held) = match order.side {
+                        _ if order.product == Product::Mis => {
+                            assert!(order.opening <= order.pending() && !order.opening.is_negative());
+                            let value = order.block_price.unwrap_or_default().times(order.opening, Rounding::Up);
+                            (value.and_then(|value| order.margin.of(value, Rounding::Up)), Quantity::ZERO)
+                        }
                         Side::Buy => (order.block_price.and_then(|price| price.times(order.pending(), Rounding::Up)), Quantity::ZERO),
                         Side::Sell => (Some(Money::ZERO), order.pending()),
                     };
@@ -153,16 +186,24 @@ proptest! {
 
     #[test]
     fn shares_and_units_are_the_sum_of_their_movements(commands in commands()) {
-        let mut moved = Quantity::ZERO;
+        let (mut moved, mut intraday) = (Quantity::ZERO, Quantity::ZERO);
         let mut units: BTreeMap<Folio, Units> = BTreeMap::new();
         run(&commands, |_, events, book| {
             for event in events {
                 match &event.data {
-                    EventData::PositionChanged(changed) => moved += changed.moved.total(),
+                    EventData::PositionChanged(changed) if changed.product == Product::Cnc => {
+                        moved += changed.moved.total();
+                    }
+                    EventData::PositionChanged(changed) => {
+                        intraday += changed.moved.total();
+                        assert_eq!(changed.position.total(), intraday);
+                    }
                     EventData::FolioChanged(changed) => *units.entry(changed.folio).or_default() += changed.moved,
                     _ => {}
                 }
             }
+            let open: Quantity = book.intraday.values().map(|standing| standing.position.quantity).sum();
+            assert_eq!(open, intraday);
             let position = book.positions.get(&instrument()).cloned().unwrap_or_default();
             assert_eq!(position.shares.total(), moved);
             assert_eq!(position.t1.values().copied().sum::<Quantity>(), position.shares.t1);

@@ -134,7 +134,8 @@ impl Trade {
                 let mut rest = vec![self.changed(Product::Mis, moved, before)];
                 if !trade.realised.is_zero() {
                     let usable = trade.realised.is_positive().then_some(Money::ZERO);
-                    rest.push(posted(trade.realised, CashReason::Trade, reference, settlement_date, usable));
+                    let settles = Some(self.settlement_date);
+                    rest.push(posted(trade.realised, CashReason::Trade, reference, settles, usable));
                 }
                 Ok((undone, rest))
             }

@@ -6,6 +6,7 @@ use domain::{
     fund::{Allotment, Answer, Purchase, Redemption, ReportAllotment},
     history::{ImportTrade, ImportUnits, Kind},
     ids::*,
+    intraday::Convert,
     market::{DayNav, DayPrice, Instrument, LastPrice, Scheme},
     money::*,
     order::*,
@@ -128,6 +129,34 @@ pub fn buy(quantity: i64, limit: &str) -> Place {
 }
 pub fn sell(quantity: i64, limit: &str) -> Place {
     order(Side::Sell, quantity, Some(limit))
+}
+
+/// A stop loss: with a limit SL, without SL-M.
+pub fn stop(side: Side, quantity: i64, trigger: &str, limit: Option<&str>) -> Place {
+    let order_type = if limit.is_some() { OrderType::Sl } else { OrderType::SlM };
+    Place { order_type, trigger_price: Some(price(trigger)), ..order(side, quantity, limit) }
+}
+/// The same order, intraday.
+pub fn mis(order: Place) -> Place {
+    Place { product: Product::Mis, ..order }
+}
+pub fn convert(quantity: i64) -> Convert {
+    Convert {
+        instrument: instrument(),
+        from: Product::Mis,
+        to: Product::Cnc,
+        quantity: shares(quantity),
+        trade_date: None,
+    }
+}
+pub fn cancel_trade(seq: u64, trade: &str, day: &str, at: &str) -> CancelTrade {
+    CancelTrade {
+        order_id: order_id(seq),
+        trade_id: TradeId::new(trade).expect("trade id"),
+        trade_date: date(day),
+        reason: None,
+        at: time(at),
+    }
 }
 
 pub fn report(seq: u64, kind: ReportKind) -> Report {

@@ -1,0 +1,261 @@
+//! Intraday (MIS): margin on both sides, short selling, gains at closing, squaring off, and delivery of what is left.
+mod support;
+
+use domain::{
+    command::Command,
+    event::EventData,
+    intraday::{Convert, Intraday},
+    money::Money,
+    order::{Product, ReportKind, Side, Status},
+    position::Shares,
+    rejection::Rejection,
+    testing::Given,
+};
+use support::*;
+
+const TODAY: &str = "2026-11-23";
+const SQUARE_OFF: &str = "2026-11-23T15:20:00+05:30";
+const CLOSE: &str = "2026-11-23T15:30:00+05:30";
+
+fn open_position(given: &Given) -> (i64, Money, Money) {
+    let standing = given.book().intraday.get(&(date(TODAY), instrument()));
+    let Intraday { quantity, value, margin } = standing.map(|standing| standing.position).unwrap_or_default();
+    (quantity.shares(), value, margin)
+}
+fn held(given: &Given) -> Shares {
+    given.book().positions.get(&instrument()).map_or_else(Shares::default, |position| position.shares)
+}
+/// Ten bought intraday at 100.00 as order 3.
+fn bought() -> Given {
+    funded().and(mis(buy(10, "100.00"))).and(fill(3, "T1", 10, "100.00"))
+}
+/// Ten sold short at 100.00 as order 3.
+fn sold() -> Given {
+    funded().and(mis(sell(10, "100.00"))).and(fill(3, "T1", 10, "100.00"))
+}
+
+#[test]
+fn a_fifth_is_blocked_on_either_side() {
+    for order in [buy(10, "100.00"), sell(10, "100.00")] {
+        let placed = funded().and(mis(order));
+        assert_eq!(placed.book().cash.blocked, rupees("200.00"));
+        assert!(placed.book().positions.is_empty(), "nothing is held and nothing is blocked of it");
+    }
+    // At market: the upper band, for a sale too.
+    assert_eq!(funded().and(mis(order(Side::Sell, 10, None))).book().cash.blocked, rupees("240.00"));
+}
+
+#[test]
+fn more_than_a_fifth_covers_is_refused_and_says_by_how_much() {
+    let poor = given_rupees("199.99");
+    let refused = poor.when(mis(buy(10, "100.00")));
+    match &refused.events()[0].data {
+        EventData::CommandRefused(refused) => assert_eq!(&*refused.figures["short"], "0.01"),
+        other => panic!("{other:?}"),
+    }
+    refused.then_refused(Rejection::InsufficientCash);
+}
+
+#[test]
+fn a_position_keeps_its_margin_and_pays_nothing_until_it_is_closed() {
+    let bought = bought();
+    assert_eq!(open_position(&bought), (10, rupees("1000.00"), rupees("200.00")));
+    let cash = &bought.book().cash;
+    assert_eq!((cash.blocked, cash.payable(), cash.available()), (rupees("200.00"), Money::ZERO, rupees("99800.00")));
+    assert_eq!(held(&bought), Shares::default());
+}
+
+#[test]
+fn a_gain_is_receivable_and_not_usable_before_it_settles() {
+    let closing = bought().and(mis(sell(10, "110.00")));
+    assert_eq!(closing.book().cash.blocked, rupees("200.00"), "what closes needs no margin of its own");
+    let closed = closing.when(fill(5, "T2", 10, "110.00"));
+    let closed = closed.then_events(&["order_filled", "position_changed", "cash_posted"]);
+    let cash = &closed.book().cash;
+    assert_eq!((cash.receivable(), cash.blocked), (rupees("100.00"), Money::ZERO));
+    assert_eq!(cash.available(), rupees("100000.00"));
+    let settled = closed.at("2026-11-24T15:30:00+05:30").and_all_due();
+    assert_eq!(settled.book().cash.available(), rupees("100100.00"));
+}
+
+#[test]
+fn a_loss_counts_at_once() {
+    let closed = sold().and(mis(buy(10, "105.00"))).and(fill(5, "T2", 10, "105.00"));
+    let cash = &closed.book().cash;
+    assert_eq!((cash.payable(), cash.available()), (rupees("50.00"), rupees("99950.00")));
+    assert_eq!(open_position(&closed).0, 0);
+}
+
+#[test]
+fn what_is_closed_takes_its_part_of_what_was_paid_and_the_parts_make_the_whole() {
+    // 3 at 100.00 and 4 at 100.10: 700.40 for 7. Two and five sold.
+    let bought = funded().and(mis(buy(3, "100.00"))).and(fill(3, "T1", 3, "100.00"));
+    let bought = bought.and(mis(buy(4, "100.10"))).and(fill(5, "T2", 4, "100.10"));
+    let part = bought.and(mis(sell(7, "100.00"))).and(fill(7, "T3", 2, "100.00"));
+    // 700.40 * 2 / 7 = 200.114..
+    assert_eq!(open_position(&part), (5, rupees("500.29"), rupees("100.06")));
+    assert_eq!(part.book().cash.payable(), rupees("0.11"));
+    let whole = part.and(fill(7, "T4", 5, "100.00"));
+    assert_eq!(open_position(&whole).1, Money::ZERO);
+    assert_eq!(whole.book().cash.payable(), rupees("0.40"));
+}
+
+#[test]
+fn a_trade_beyond_what_is_open_turns_the_position() {
+    let turned = bought().and(mis(sell(15, "110.00")));
+    // Five of fifteen open: a fifth of 550.00.
+    assert_eq!(turned.book().cash.blocked, rupees("310.00"));
+    let turned = turned.and(fill(5, "T2", 15, "110.00"));
+    assert_eq!(open_position(&turned), (-5, rupees("550.00"), rupees("110.00")));
+    assert_eq!(turned.book().cash.receivable(), rupees("100.00"));
+}
+
+#[test]
+fn two_orders_cannot_both_count_on_closing_the_same_position() {
+    let first = bought().and(mis(sell(10, "110.00")));
+    let second = first.and(mis(sell(10, "110.00")));
+    assert_eq!(second.book().cash.blocked, rupees("420.00"));
+}
+
+#[test]
+fn an_account_in_the_red_may_close_and_may_not_open() {
+    // Bought for 500.00 of margin, then the market fell: a loss of 400.00 on half of it leaves less than nothing.
+    let poor = given_rupees("500.00").and(mis(buy(25, "100.00"))).and(fill(3, "T1", 25, "100.00"));
+    let poor = poor.and(mis(sell(10, "80.00"))).and(fill(5, "T2", 10, "80.00"));
+    let poor = poor.and(mis(sell(10, "80.00"))).and(fill(7, "T3", 10, "80.00"));
+    assert!(poor.book().cash.available().is_negative() || poor.book().cash.available().is_zero());
+    poor.clone().when(mis(buy(1, "100.00"))).then_refused(Rejection::InsufficientCash);
+    poor.when(mis(sell(5, "80.00"))).then_accepted();
+}
+
+#[test]
+fn a_series_that_delivers_share_by_share_takes_no_intraday_order() {
+    for series in ["BE", "BZ"] {
+        let gross = domain::testing::given().fact(listed(series, Some("0.05"), Some(5)));
+        let gross = gross.fact(closed("2026-11-20", "100.00")).and(open()).and(deposit("1000.00"));
+        gross.when(mis(buy(1, "100.00"))).then_refused(Rejection::ProductNotAllowed);
+    }
+}
+
+#[test]
+fn what_is_pending_is_cancelled_and_what_is_open_squared_off_at_twenty_past_three() {
+    let standing = bought().and(mis(sell(4, "110.00"))).and(report(5, ReportKind::Accepted));
+    assert_eq!(standing.next_due(), Some(time(SQUARE_OFF)));
+    let due = standing.at(SQUARE_OFF);
+    let names: Vec<String> = due.due().iter().map(|(id, _)| id.to_string()).collect();
+    assert_eq!(names, ["square-off/2026-11-23/cancel/ACC1-5"]);
+    let asked = due.and_all_due();
+    assert_eq!(asked.next_due(), Some(time("2026-11-23T15:25:00+05:30")), "the venue has not answered");
+    let cancelled = asked.and(report(5, ReportKind::Cancelled));
+    let (id, command) = cancelled.due().remove(0);
+    assert_eq!(id.as_str(), "square-off/2026-11-23/NSE:BAHI/MIS");
+    let squaring = cancelled.when(command).then_events(&["order_requested"]);
+    let order = squaring.book().orders.values().last().expect("the order");
+    assert_eq!((order.side, order.quantity, order.blocked), (Side::Sell, shares(10), Money::ZERO));
+    assert!(squaring.due().is_empty());
+    let seq = squaring.book().seq;
+    let closed = squaring.and(fill_at(seq, "T9", 10, "99.00", SQUARE_OFF));
+    assert_eq!((open_position(&closed).0, closed.book().cash.payable()), (0, rupees("10.00")));
+}
+
+#[test]
+fn a_venue_that_does_not_answer_does_not_keep_a_position_from_being_squared_off() {
+    let silent = sold().and(mis(buy(4, "90.00"))).and(report(5, ReportKind::Accepted)).at(SQUARE_OFF).and_all_due();
+    let late = silent.at("2026-11-23T15:25:00+05:30").and_all_due();
+    let order = late.book().orders.values().last().expect("the order");
+    assert_eq!((order.side, order.quantity, order.squares_off), (Side::Buy, shares(10), true));
+}
+
+#[test]
+fn after_square_off_no_intraday_order_is_taken_and_delivery_is() {
+    let late = funded().at(SQUARE_OFF);
+    late.clone().when(mis(buy(1, "100.00"))).then_refused(Rejection::SquareOffPassed);
+    late.when(buy(1, "100.00")).then_accepted();
+}
+
+#[test]
+fn what_stays_unfilled_becomes_delivery_when_the_session_ends() {
+    let left = bought().at(SQUARE_OFF).and_all_due();
+    let delivered = left.at(CLOSE).and_all_due();
+    assert_eq!(open_position(&delivered), (0, Money::ZERO, Money::ZERO));
+    assert_eq!(held(&delivered), Shares { bought_today: shares(10), ..Shares::default() });
+    let cash = &delivered.book().cash;
+    assert_eq!((cash.payable(), cash.blocked), (rupees("1000.00"), Money::ZERO));
+    let settled = delivered.at("2026-11-24T15:30:00+05:30").and_all_due();
+    assert_eq!(held(&settled).settled, shares(10));
+    assert_eq!(settled.book().cash.settled, rupees("99000.00"));
+    assert_eq!(settled.next_due(), None);
+}
+
+#[test]
+fn a_short_position_left_open_is_owed_from_the_holding_or_below_it() {
+    let left = sold().at(CLOSE).and_all_due();
+    assert_eq!(held(&left).settled, shares(-10), "sold and not there to deliver: the exchange will auction");
+    assert_eq!(left.book().cash.receivable(), rupees("1000.00"));
+    let covered = holding().and(mis(sell(10, "100.00"))).and(fill(4, "T1", 10, "100.00")).at(CLOSE).and_all_due();
+    assert_eq!(held(&covered), Shares::default());
+}
+
+#[test]
+fn a_position_becomes_delivery_when_its_holder_asks_and_pays_in_full() {
+    let converted = bought().when(convert(4)).then_events(&[
+        "position_converted",
+        "position_changed",
+        "position_changed",
+        "cash_posted",
+    ]);
+    assert_eq!(open_position(&converted), (6, rupees("600.00"), rupees("120.00")));
+    assert_eq!(held(&converted).bought_today, shares(4));
+    let cash = &converted.book().cash;
+    assert_eq!((cash.payable(), cash.available()), (rupees("400.00"), rupees("99480.00")));
+}
+
+#[test]
+fn a_conversion_of_more_than_is_open_is_refused() {
+    bought().when(convert(11)).then_refused(Rejection::InsufficientShares);
+    funded().when(convert(1)).then_refused(Rejection::InsufficientShares);
+    bought().when(convert(0)).then_refused(Rejection::QuantityNotPositive);
+    let closing = bought().and(mis(sell(8, "110.00")));
+    closing.when(convert(3)).then_refused(Rejection::InsufficientShares);
+}
+
+#[test]
+fn a_conversion_needs_its_cash_and_a_short_one_its_shares() {
+    let poor = given_rupees("300.00").and(mis(buy(10, "100.00"))).and(fill(3, "T1", 10, "100.00"));
+    poor.when(convert(10)).then_refused(Rejection::InsufficientCash);
+    sold().when(convert(10)).then_refused(Rejection::InsufficientShares);
+    let covered = holding().and(mis(sell(10, "100.00"))).and(fill(4, "T1", 10, "100.00"));
+    let delivered = covered.and(convert(10));
+    assert_eq!((held(&delivered), delivered.book().cash.receivable()), (Shares::default(), rupees("1000.00")));
+}
+
+#[test]
+fn only_intraday_becomes_delivery() {
+    let back = Convert { from: Product::Cnc, to: Product::Mis, ..convert(1) };
+    bought().when(back).then_refused(Rejection::ConversionNotAllowed);
+    let early = Convert { trade_date: Some(date(TODAY)), ..convert(1) };
+    bought().when(early).then_refused(Rejection::NotDue);
+}
+
+#[test]
+fn a_trade_reported_after_the_session_becomes_delivery_at_once() {
+    let over = funded().and(mis(buy(10, "100.00"))).at("2026-11-23T16:00:00+05:30").and_all_due();
+    assert_eq!(over.book().orders[&3].status, Status::Expired);
+    let late = over.and(fill(3, "T1", 10, "100.00"));
+    assert_eq!(open_position(&late).0, 10);
+    assert!(matches!(late.due()[0].1, Command::ConvertPosition(_)));
+    assert_eq!(held(&late.and_all_due()).bought_today, shares(10));
+}
+
+#[test]
+fn intraday_and_delivery_of_one_instrument_stand_side_by_side() {
+    let both = holding().and(mis(sell(10, "100.00"))).and(fill(4, "T1", 10, "100.00"));
+    assert_eq!((held(&both).settled, open_position(&both).0), (shares(10), -10));
+    let sold = both.and(sell(10, "100.00")).and(fill(6, "T2", 10, "100.00"));
+    assert_eq!((held(&sold), open_position(&sold).0), (Shares::default(), -10));
+}
+
+fn given_rupees(amount: &str) -> Given {
+    let market = domain::testing::given().fact(listed("EQ", Some("0.05"), Some(20)));
+    market.fact(closed("2026-11-20", "100.00")).and(open()).and(deposit(amount))
+}

@@ -1,0 +1,144 @@
+//! Trades that the exchange cancels: shares, cash and order as if they had not been, whenever that is told.
+mod support;
+
+use domain::{
+    event::EventData,
+    money::Money,
+    order::{Assign, ReportKind, Side, Status, TradeCancelled},
+    position::Shares,
+    rejection::Rejection,
+    testing::{Given, Then},
+};
+use support::*;
+
+const TODAY: &str = "2026-11-23";
+const SOON: &str = "2026-11-23T11:00:00+05:30";
+
+fn held(given: &Given) -> Shares {
+    given.book().positions.get(&instrument()).map_or_else(Shares::default, |position| position.shares)
+}
+fn told(then: &Then) -> &TradeCancelled {
+    match &then.events()[0].data {
+        EventData::TradeCancelled(cancelled) => cancelled,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_purchase_is_undone_on_its_day() {
+    let bought = funded().and(buy(10, "100.00")).and(fill(3, "T1", 4, "100.00"));
+    let undone = bought.when(cancel_trade(3, "T1", TODAY, SOON));
+    let undone = undone.then_events(&["trade_cancelled", "position_changed", "cash_posted"]);
+    assert_eq!(held(&undone), Shares::default());
+    let cash = &undone.book().cash;
+    assert_eq!((cash.payable(), cash.receivable(), cash.blocked), (Money::ZERO, Money::ZERO, rupees("600.00")));
+    let order = &undone.book().orders[&3];
+    assert_eq!((order.filled, order.pending(), order.cancelled()), (shares(0), shares(6), shares(4)));
+    assert_eq!(order.status, Status::Open);
+    let rest = undone.and(fill(3, "T2", 6, "100.00"));
+    let order = &rest.book().orders[&3];
+    assert_eq!((order.status, order.filled, order.cancelled()), (Status::Cancelled, shares(6), shares(4)));
+}
+
+#[test]
+fn a_whole_order_whose_trade_is_cancelled_is_cancelled() {
+    let bought = funded().and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let undone = bought.and(cancel_trade(3, "T1", TODAY, SOON));
+    let order = &undone.book().orders[&3];
+    assert_eq!((order.status, order.filled, order.cancelled()), (Status::Cancelled, shares(0), shares(10)));
+    assert_eq!(undone.book().cash.available(), rupees("100000.00"));
+    // Its correction comes as a trade of its own.
+    let corrected = undone.and(fill(3, "T2", 10, "99.00"));
+    let order = &corrected.book().orders[&3];
+    assert_eq!((order.filled, order.cancelled()), (shares(10), shares(0)));
+    assert_eq!(corrected.book().cash.payable(), rupees("990.00"));
+}
+
+#[test]
+fn a_sale_is_undone_and_its_shares_come_back_from_where_they_went() {
+    let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
+    assert_eq!(sold.book().cash.available(), rupees("101000.00"));
+    let undone = sold.and(cancel_trade(4, "T1", TODAY, SOON));
+    assert_eq!(held(&undone).settled, shares(10));
+    assert_eq!(undone.book().cash.available(), rupees("100000.00"));
+    let settled = undone.at("2026-11-24T15:30:00+05:30").and_all_due();
+    assert_eq!((held(&settled).settled, settled.book().cash.settled), (shares(10), rupees("100000.00")));
+}
+
+#[test]
+fn a_purchase_whose_shares_were_sold_since_leaves_the_holding_short_by_them() {
+    let both = funded().and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let both = both.and(sell(10, "100.00")).and(fill(5, "T2", 10, "100.00"));
+    let undone = both.and(cancel_trade(3, "T1", TODAY, SOON));
+    assert_eq!(held(&undone).settled, shares(-10));
+    let settled = undone.at("2026-11-24T15:30:00+05:30").and_all_due();
+    assert_eq!((held(&settled).settled, settled.book().cash.settled), (shares(-10), rupees("101000.00")));
+    assert_eq!(settled.next_due(), None);
+}
+
+#[test]
+fn a_purchase_is_undone_after_its_day_was_netted_and_after_it_settled() {
+    let bought = funded().and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let netted = bought.clone().at("2026-11-24T10:00:00+05:30").and_all_due();
+    let undone = netted.and(cancel_trade(3, "T1", TODAY, "2026-11-24T10:00:00+05:30"));
+    assert_eq!((held(&undone), undone.book().cash.payable()), (Shares::default(), Money::ZERO));
+    let settled = bought.at("2026-11-25T10:00:00+05:30").and_all_due();
+    let undone = settled.and(cancel_trade(3, "T1", TODAY, "2026-11-25T10:00:00+05:30"));
+    assert_eq!((held(&undone), undone.book().cash.settled), (Shares::default(), rupees("100000.00")));
+}
+
+#[test]
+fn an_intraday_trade_is_undone_as_by_its_opposite() {
+    let bought = funded().and(mis(buy(10, "100.00"))).and(fill(3, "T1", 6, "100.00")).and(fill(3, "T2", 4, "101.00"));
+    let undone = bought.and(cancel_trade(3, "T2", TODAY, SOON));
+    let position = undone.book().intraday[&(date(TODAY), instrument())].position;
+    // 1004.00 less 4 at the average of 100.40, which is 0.60 a share below what is taken back.
+    assert_eq!((position.quantity, position.value), (shares(6), rupees("602.40")));
+    assert_eq!(undone.book().cash.receivable(), rupees("2.40"));
+}
+
+#[test]
+fn a_cancellation_told_twice_is_known_and_the_trade_does_not_come_back() {
+    let undone = funded().and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let undone = undone.and(cancel_trade(3, "T1", TODAY, SOON));
+    let again = undone.when(cancel_trade(3, "T1", TODAY, SOON)).then_known();
+    again.when(fill(3, "T1", 10, "100.00")).then_known();
+}
+
+#[test]
+fn a_cancellation_of_a_trade_that_is_not_known_is_recorded_without_effect() {
+    let nothing = funded().and(buy(10, "100.00")).when(cancel_trade(3, "T1", TODAY, SOON));
+    assert_eq!((told(&nothing).undone.as_ref(), told(&nothing).unmatched), (None, None));
+    let nothing = nothing.then_events(&["trade_cancelled"]);
+    assert_eq!(nothing.book().orders[&3].filled, shares(0));
+    nothing.when(cancel_trade(77, "T1", TODAY, SOON)).then_events(&["trade_cancelled"]);
+}
+
+#[test]
+fn a_trade_that_waits_for_assignment_waits_no_longer_once_cancelled() {
+    let waiting = funded().and(fill(77, "T1", 10, "100.00"));
+    let cancelled = waiting.when(cancel_trade(77, "T1", TODAY, SOON));
+    assert_eq!(told(&cancelled).unmatched, Some(3));
+    let cancelled = cancelled.then_accepted().and(buy(10, "100.00"));
+    cancelled.when(Assign { seq: 3, order_id: order_id(5) }).then_refused(Rejection::UnknownUnmatchedFill);
+}
+
+#[test]
+fn a_trade_beyond_the_order_is_cancelled_where_it_waits_and_the_order_is_left_alone() {
+    let beyond = funded().and(buy(10, "100.00")).and(fill(3, "T1", 8, "100.00")).and(fill(3, "T2", 8, "100.00"));
+    let cancelled = beyond.when(cancel_trade(3, "T2", TODAY, SOON));
+    assert_eq!((told(&cancelled).undone.as_ref(), told(&cancelled).unmatched), (None, Some(5)));
+    assert_eq!(cancelled.then_accepted().book().orders[&3].filled, shares(8));
+}
+
+#[test]
+fn what_was_cancelled_stays_filled_in_part_and_the_sides_are_kept_apart() {
+    let both = holding().and(sell(5, "100.00")).and(fill(4, "T1", 5, "100.00"));
+    let both = both.and(buy(5, "100.00")).and(fill(6, "T1", 5, "100.00"));
+    assert_eq!(held(&both), Shares { bought_today: shares(5), t1: shares(0), settled: shares(5) });
+    let undone = both.and(cancel_trade(6, "T1", TODAY, SOON));
+    assert_eq!(held(&undone).settled, shares(5));
+    assert_eq!(undone.book().orders[&4].status, Status::Filled);
+    let closed = undone.and(report(4, ReportKind::Cancelled));
+    assert_eq!((closed.book().orders[&4].status, closed.book().orders[&4].side), (Status::Filled, Side::Sell));
+}
