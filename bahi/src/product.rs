@@ -8,7 +8,7 @@ use crate::{
 };
 use commands::{Desk, Running};
 use event_log::{EventLog, Topic, snapshot::SnapshotStore};
-use projections::Views;
+use projections::{Saving, Views};
 use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -46,8 +46,14 @@ impl Product {
         let keys = api::token::Keys::open_or_make(&keys::path(&config.data, config.token_key_file.as_deref()))?;
         let port = log.port();
         let views = Views::new(port.partitions(Topic::Ledger), port.partitions(Topic::Market));
-        let worker = projections::follow(Arc::clone(&port), Arc::clone(&views));
         let snapshots = wire::open_snapshots(&config.data, &*port).await;
+        let worker = match &snapshots {
+            Some(store) => {
+                let saving = Saving { store: Arc::clone(store), entries: config.snapshot_entries as u64 };
+                projections::follow_saved(Arc::clone(&port), Arc::clone(&views), saving).await?
+            }
+            None => projections::follow(Arc::clone(&port), Arc::clone(&views)),
+        };
         let running = commands::start(Arc::clone(&port), writer_config(&config, snapshots)).await?;
         if let Err(error) = market::load_calendar(&running.desk).await {
             // A full disk: what is recorded is served all the same, and the next start loads the rest.

@@ -10,6 +10,6 @@ pub mod server;
 pub mod story;
 pub mod wait;
 
-pub use client::{Client, Reply};
+pub use client::{Client, Reply, key};
 pub use server::Server;
 pub use wait::wait_until;

@@ -196,6 +196,15 @@ fn ist(days_ago: i64) -> OffsetDateTime {
     then.replace_nanosecond(0).expect("0 is a nanosecond")
 }
 
+/// Waits, once a day at most, until the day in India has just begun: the always-open session ends with it, and intraday
+/// orders before.
+pub fn until_midnight_is_far() {
+    let left = |now: OffsetDateTime| now.time().duration_until(time::Time::MIDNIGHT);
+    while left(ist(0)) < Duration::minutes(11) {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+}
+
 /// That many days ago at this time of day, as RFC 3339.
 ///
 /// # Panics

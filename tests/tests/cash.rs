@@ -27,7 +27,7 @@ fn a_trade_above_what_was_blocked_refuses_purchases_and_withdrawals_and_lets_sal
     let first = placed(&client, limit_order("buy", 5, "100.00"));
     let second = placed(&client, limit_order("buy", 4, "100.00"));
     let blocked = cash();
-    assert_eq!(blocked.at("/blocked_for"), &json!({ "orders": "900.00", "funds": "0.00" }));
+    assert_eq!(blocked.at("/blocked_for"), &json!({ "orders": "900.00", "positions": "0.00", "funds": "0.00" }));
     assert_eq!(blocked.at("/shortfalls"), &json!([]));
 
     // 5 at 130.00: 650.00 where 500.00 was blocked, and 400.00 stay blocked for the second order.

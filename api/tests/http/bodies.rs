@@ -90,27 +90,6 @@ async fn quantities_and_prices_have_named_limits() {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_yet_is_refused_by_name() {
-    let edge = Edge::start().await;
-    for (name, value) in
-        [("type", json!("SL")), ("type", json!("SL-M")), ("product", json!("MIS")), ("trigger_price", json!("99.00"))]
-    {
-        let mut body = order(1, "100.00");
-        body[name] = value.clone();
-        let reply = edge.post(Role::Client, ORDERS, body).await;
-        let reply = reply.gives_problem(400, "not_supported", &[&format!("/{name}")]);
-        assert!(reply.text.contains("not supported yet"), "{}", reply.text);
-    }
-    let report = json!({"account": "ACC1", "order_id": "ACC1-1", "report": "triggered", "at": crate::edge::MORNING});
-    edge.post(Role::Venue, "/v1/venue/reports", report).await.gives_problem(400, "not_supported", &["/report"]);
-    edge.post(Role::Client, "/v1/accounts/ACC1/positions/convert", json!({})).await.gives_problem(
-        404,
-        "not_found",
-        &[],
-    );
-}
-
-#[tokio::test]
 async fn a_body_that_is_not_json_of_this_type_is_refused_by_what_is_wrong_with_it() {
     let edge = Edge::start().await;
     let key = [("idempotency-key", "k")];

@@ -94,6 +94,7 @@ fn the_document_takes_what_the_edge_takes_and_refuses_what_it_refuses() {
     };
     assert!(validator.is_valid(&order(1, "100.00")));
     assert!(with("price", Value::Null) && with("tag", json!("a b")) && with("price", json!("10000000")));
+    assert!(with("type", json!("SL-M")) && with("product", json!("MIS")) && with("trigger_price", json!("1")));
     assert!(with("price", json!("0.0001")) && with("price", json!("1.50000")) && with("quantity", json!(100_000_000)));
     for (name, value) in [
         ("price", json!("0")),
@@ -104,9 +105,10 @@ fn the_document_takes_what_the_edge_takes_and_refuses_what_it_refuses() {
         ("price", json!("10000000.0001")),
         ("quantity", json!(0)),
         ("quantity", json!(1.5)),
-        ("type", json!("SL")),
-        ("product", json!("MIS")),
-        ("trigger_price", json!("1")),
+        ("type", json!("stop")),
+        ("product", json!("NRML")),
+        ("trigger_price", json!(1)),
+        ("disclosed_quantity", json!(0)),
         ("instrument", json!("NSE")),
         ("instrument", json!("ISIN:X")),
         ("colour", json!("red")),

@@ -1,7 +1,7 @@
 //! A portfolio's answer as bytes, without a serializer between: it is what clients ask most; equal to the serialized answer.
 
 use super::portfolio::{FundRow, PortfolioAnswer, PortfolioRow, ShareRow, Totals};
-use crate::page::after_key;
+use crate::{orders::product, page::after_key};
 use domain::{
     ids::Folio,
     money::{Money, Nav, Price, Quantity, Units},
@@ -61,6 +61,8 @@ fn shares(out: &mut Vec<u8>, row: &ShareRow<'_>) {
     raw(out, "{\"instrument\":");
     // Ids of instruments and schemes hold neither quotes nor backslashes.
     text(out, row.instrument.as_str());
+    raw(out, ",\"product\":");
+    text(out, product(row.product));
     raw(out, ",\"quantity\":");
     row.quantity.write(out);
     raw(out, ",\"bought_today\":");
