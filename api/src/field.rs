@@ -31,6 +31,9 @@ pub const TEXT_CHARS_MAX: usize = 200;
 /// The largest `seq` taken: what a JSON number holds exactly everywhere.
 pub const SEQ_MAX: i64 = 9_007_199_254_740_991;
 
+/// The last year of an instant: one less than what can be written.
+pub const YEAR_MAX: i32 = 2199;
+
 /// A field of a body, or a query parameter.
 #[derive(Debug)]
 pub struct Field {
@@ -93,6 +96,11 @@ fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Cow<'static, str>> 
     text.parse().map_err(|error: T::Err| Cow::Owned(error.to_string()))
 }
 
+fn instant(text: &str) -> Result<(), Cow<'static, str>> {
+    let instant = parsed(text)?;
+    if instant_fits(instant) { Ok(()) } else { Err(format!("must be at most in the year {YEAR_MAX}").into()) }
+}
+
 /// A day of the Gregorian calendar between 1900 and 2199.
 macro_rules! day {
     () => {
@@ -144,7 +152,7 @@ texts! {
     /// A day.
     DATE = is!(time::Date), concat!("^", day!(), "$"), "2026-11-23";
     /// An instant.
-    INSTANT = is!(time::Timestamp), concat!("^", day!(), "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"), "2026-11-23T09:31:02+05:30";
+    INSTANT = instant, concat!("^", day!(), "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"), "2026-11-23T09:31:02+05:30";
     /// A time of day.
     TIME_OF_DAY = is!(time::TimeOfDay), "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "09:15";
     /// Words.
@@ -195,6 +203,11 @@ pub fn is_words(text: &str) -> bool {
         && text.chars().count() <= TEXT_CHARS_MAX
         && text.trim() == text
         && !text.chars().any(char::is_control)
+}
+
+/// Whether an instant is within the years that are taken: what follows from it, such as a settlement date, is later.
+pub fn instant_fits(instant: time::Timestamp) -> bool {
+    instant.date().ymd().0 <= YEAR_MAX
 }
 
 fn within(smallest: i64, per_whole: i64, most: i64, of: &str) -> Result<(), Cow<'static, str>> {

@@ -186,7 +186,7 @@ pub async fn cancel_order(
     Key(key): Key,
     sent: Sent,
 ) -> Response {
-    let cancel = Cancel { order_id };
+    let cancel = Cancel { order_id, due_to: None };
     submit::one(&state, submit::by(&who.caller, None), who.account, key, sent, cancel.into()).await
 }
 

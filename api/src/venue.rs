@@ -62,6 +62,7 @@ body!(
         body.reason.as_deref().is_none_or(field::is_words)
             && body.quantity.is_none_or(field::quantity_fits)
             && body.price.is_none_or(field::price_fits)
+            && field::instant_fits(body.at)
     }
 );
 
@@ -96,7 +97,9 @@ body!(
             Field::may("side", SIDES, "Must agree with the order's"),
         ],
     },
-    |body| field::quantity_fits(body.quantity) && field::price_fits(body.price)
+    |body| {
+        field::quantity_fits(body.quantity) && field::price_fits(body.price) && field::instant_fits(body.executed_at)
+    }
 );
 
 /// A trade that the exchange cancels.
@@ -126,7 +129,7 @@ body!(
             Field::needed("at", Kind::Text(field::INSTANT), "When it was cancelled at the venue"),
         ],
     },
-    |body| body.reason.as_deref().is_none_or(field::is_words)
+    |body| body.reason.as_deref().is_none_or(field::is_words) && field::instant_fits(body.at)
 );
 
 /// The order that an unmatched trade belongs to.

@@ -130,7 +130,12 @@ impl Venue {
     }
 
     fn filled(&mut self, id: OrderId, filled: Quantity, pending: Quantity) {
-        if pending.is_zero() {
+        // More may be asked for already: the change is answered, and the rest trades.
+        let grows = self
+            .orders
+            .get(&id)
+            .is_some_and(|order| matches!(order.asked, Some(Asked::Modify { quantity, .. }) if quantity > filled));
+        if pending.is_zero() && !grows {
             return self.forget(id);
         }
         self.change(id, |order| {

@@ -7,7 +7,7 @@
 use crate::{
     ids::InstrumentId,
     money::{Money, Percent, Quantity, Rounding},
-    order::{Product, Side},
+    order::{Product, Reblocked, Side},
     position::Shares,
     time::Date,
 };
@@ -29,6 +29,8 @@ pub struct Intraday {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IntradayTrade {
+    /// The session of the position: that of its order, whatever day the trade is reported for.
+    pub session_date: Date,
     /// Shares that closed what was open.
     pub closed: Quantity,
     /// What they gained, or lost below zero.
@@ -38,8 +40,8 @@ pub struct IntradayTrade {
 }
 
 impl Intraday {
-    /// The position after a trade, without its margin; `None` when an amount does not fit.
-    pub fn trade(self, side: Side, quantity: Quantity, value: Money) -> Option<IntradayTrade> {
+    /// The position of a session after a trade, without its margin; `None` when an amount does not fit.
+    pub fn trade(self, session_date: Date, side: Side, quantity: Quantity, value: Money) -> Option<IntradayTrade> {
         let signed = match side {
             Side::Buy => quantity,
             Side::Sell => -quantity,
@@ -59,7 +61,7 @@ impl Intraday {
             value: self.value.checked_sub(was)?.checked_add(value.checked_sub(is)?)?,
             margin: Money::ZERO,
         };
-        Some(IntradayTrade { closed, realised, after })
+        Some(IntradayTrade { session_date, closed, realised, after })
     }
     /// With its margin, rounded up.
     pub fn on_margin(self, margin: Percent) -> Option<Self> {
@@ -84,8 +86,10 @@ pub fn part(amount: Money, of: Quantity, whole: Quantity) -> Option<Money> {
 pub struct Standing {
     /// What is open.
     pub position: Intraday,
-    /// Whether the back office has placed the order that squares it off.
-    pub squared_off: bool,
+    /// Whether an order of the back office that squares it off stands.
+    pub squaring_off: bool,
+    /// Orders that the back office has placed to square it off.
+    pub square_offs: u32,
     /// The account's last entry that changed it.
     pub last_seq: u64,
 }
@@ -118,6 +122,9 @@ pub struct Converted {
     pub usable: Option<Money>,
     /// What stays open.
     pub after: Intraday,
+    /// Intraday orders whose margin changes, as there is less to close.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reblocked: Vec<Reblocked>,
 }
 
 /// Asks to make delivery of an intraday position, or of a part of it.

@@ -2,7 +2,7 @@
 
 mod standing;
 
-pub use standing::{Order, Waiting, leaves_on, order_of};
+pub use standing::{Order, Waiting, leaves_on, order_of, reblocked};
 
 use crate::{
     ids::{AlgoId, Exchange, ExchangeOrderId, InstrumentId, OrderId, Series, Tag, TradeId},
@@ -321,6 +321,9 @@ pub struct Modified {
 pub struct CancellationRequested {
     /// The order.
     pub order_id: OrderId,
+    /// What made the back office ask; absent when the account's holder did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_to: Option<DueTo>,
 }
 
 /// The venue cancelled what was pending.
@@ -403,6 +406,21 @@ pub struct Filled {
     /// What is odd about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<Flag>,
+    /// Other intraday orders whose margin changes, as there is more or less to close.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reblocked: Vec<Reblocked>,
+}
+
+/// An intraday order whose margin changes with the position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reblocked {
+    /// The order.
+    pub order_id: OrderId,
+    /// Its shares that open or add to a position from now on.
+    pub opening: Quantity,
+    /// Cash blocked for them from now on.
+    pub blocked: Money,
 }
 
 /// A trade that fits no order.
@@ -493,6 +511,9 @@ pub struct Undone {
     /// For an intraday trade: it is undone as by the opposite trade at its price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intraday: Option<IntradayTrade>,
+    /// Intraday orders whose margin changes, as there is more or less to close.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reblocked: Vec<Reblocked>,
 }
 
 /// An operator assigned an unmatched trade to an order.
@@ -571,6 +592,9 @@ pub struct Modify {
 pub struct Cancel {
     /// The order.
     pub order_id: OrderId,
+    /// Given by the back office alone: why it asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_to: Option<DueTo>,
 }
 
 /// What a venue says about an order.

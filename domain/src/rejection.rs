@@ -49,6 +49,8 @@ rejections! {
     UnknownFundOrder = "unknown_fund_order", retryable;
     /// The order is filled, cancelled, rejected or expired.
     OrderClosed = "order_closed", final_;
+    /// The back office placed the order to square off: it cannot be changed.
+    SquareOffOrder = "square_off_order", final_;
     /// An earlier modification or cancellation waits for the venue.
     ModificationPending = "modification_pending", retryable;
     /// The order was modified 25 times already.

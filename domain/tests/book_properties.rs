@@ -177,6 +177,14 @@ proptest! {
                     };
                     assert_eq!((Some(order.blocked), order.blocked_quantity), (cash, held));
                 }
+                for side in [Side::Buy, Side::Sell] {
+                    let of = |order: &&domain::order::Order| order.product == Product::Mis && order.side == side && !order.status.is_final();
+                    let of_session = |order: &&domain::order::Order| book.intraday.contains_key(&(order.session_date, order.instrument));
+                    let closing: Quantity = book.orders.values().filter(of).filter(of_session).map(|order| order.closing()).sum();
+                    let open = book.intraday.values().map(|standing| standing.position.quantity).map(|open| if side == Side::Sell { open } else { -open });
+                    let closable: Quantity = open.filter(|open| open.is_positive()).sum();
+                    assert!(closing <= closable, "{closing} would close {closable}");
+                }
                 if order.status.is_final() {
                     assert_eq!((order.blocked, order.blocked_quantity), (Money::ZERO, Quantity::ZERO));
                 }

@@ -159,6 +159,90 @@ fn what_is_pending_is_cancelled_and_what_is_open_squared_off_at_twenty_past_thre
 }
 
 #[test]
+fn a_short_sale_blocks_at_the_last_price_at_least() {
+    assert_eq!(funded().and(mis(sell(10, "80.00"))).book().cash.blocked, rupees("200.00"));
+    assert_eq!(funded().and(mis(stop(Side::Sell, 10, "95.00", Some("81.00")))).book().cash.blocked, rupees("200.00"));
+}
+
+#[test]
+fn a_stop_and_a_target_share_the_position_and_the_one_left_over_blocks_its_margin() {
+    let stopped = bought().and(mis(stop(Side::Sell, 10, "95.00", None)));
+    let both = stopped.and(mis(sell(10, "110.00")));
+    assert_eq!(both.book().cash.blocked, rupees("420.00"));
+    let closed = both.and(fill(6, "T2", 10, "110.00"));
+    let stop = &closed.book().orders[&5];
+    // Ten at the upper band of 120.00: it would open a short position now.
+    assert_eq!((stop.opening, stop.blocked), (shares(10), rupees("240.00")));
+    assert_eq!(closed.book().cash.blocked, rupees("240.00"));
+    let cancelled = closed.and(report(5, ReportKind::Cancelled));
+    assert_eq!(cancelled.book().cash.blocked, Money::ZERO);
+}
+
+#[test]
+fn the_order_that_squares_off_is_the_back_offices_alone() {
+    let squaring = bought().at(SQUARE_OFF).and_all_due();
+    let seq = *squaring.book().orders.last_key_value().expect("the order").0;
+    squaring.clone().when(cancel(seq)).then_refused(Rejection::SquareOffOrder);
+    squaring.when(change(seq, Some(20), None)).then_refused(Rejection::SquareOffOrder);
+    let standing = bought().and(mis(buy(5, "99.00"))).and(report(5, ReportKind::Accepted));
+    standing.at(SQUARE_OFF).when(change(5, Some(50), None)).then_refused(Rejection::SquareOffPassed);
+}
+
+#[test]
+fn a_square_off_that_the_venue_refuses_is_asked_again_and_not_for_ever() {
+    let mut given = bought().at(SQUARE_OFF);
+    for id in ["", "/1", "/2"] {
+        assert_eq!(given.due()[0].0.as_str(), format!("square-off/2026-11-23/NSE:BAHI/MIS{id}"));
+        given = given.and_all_due();
+        let seq = given.book().seq;
+        given = given.and(report(seq, ReportKind::Rejected));
+    }
+    assert!(given.due().is_empty());
+    assert_eq!(given.next_due(), Some(time(CLOSE)));
+}
+
+#[test]
+fn a_cancellation_that_the_client_was_refused_does_not_keep_the_back_office_from_asking() {
+    let standing = bought().and(mis(sell(10, "110.00"))).and(report(5, ReportKind::Accepted));
+    let refused = standing.and(cancel(5)).and(report(5, ReportKind::Rejected)).at(SQUARE_OFF);
+    assert_eq!(refused.due()[0].0.as_str(), "square-off/2026-11-23/cancel/ACC1-5");
+}
+
+#[test]
+fn a_trade_counts_in_the_session_of_its_order_whatever_day_it_is_reported_for() {
+    let early = funded().and(mis(buy(10, "100.00"))).and(fill_at(3, "T1", 10, "100.00", "2026-11-20T10:00:00+05:30"));
+    assert_eq!(open_position(&early).0, 10);
+    assert_eq!(early.next_due(), Some(time(SQUARE_OFF)));
+}
+
+#[test]
+fn a_fill_of_all_that_stood_leaves_room_for_the_more_that_was_asked() {
+    for product in [Product::Cnc, Product::Mis] {
+        let order = domain::order::Place { product, ..buy(10, "100.00") };
+        let asked = funded().and(order).and(report(3, ReportKind::Accepted)).and(change(3, Some(20), None));
+        let filled = asked.and(fill(3, "T1", 10, "100.00"));
+        let fifth = |amount: &str, margin: &str| rupees(if product == Product::Cnc { amount } else { margin });
+        assert_eq!(filled.book().orders[&3].blocked, fifth("1000.00", "200.00"));
+        let rejected = filled.clone().and(report(3, ReportKind::Rejected));
+        assert_eq!(
+            (rejected.book().orders[&3].status, rejected.book().orders[&3].blocked),
+            (Status::Filled, Money::ZERO)
+        );
+        let granted = filled.and(report(3, ReportKind::Modified)).and(fill(3, "T2", 10, "100.00"));
+        let order = &granted.book().orders[&3];
+        assert_eq!((order.status, order.filled, order.blocked), (Status::Filled, shares(20), Money::ZERO));
+    }
+}
+
+#[test]
+fn a_venue_that_grants_more_than_was_asked_blocks_for_it() {
+    let asked =
+        funded().and(mis(buy(10, "100.00"))).and(report(3, ReportKind::Accepted)).and(change(3, Some(12), None));
+    let more = domain::order::Report { quantity: Some(shares(20)), ..report(3, ReportKind::Modified) };
+    assert_eq!(asked.and(more).book().cash.blocked, rupees("400.00"));
+}
+
+#[test]
 fn a_venue_that_does_not_answer_does_not_keep_a_position_from_being_squared_off() {
     let silent = sold().and(mis(buy(4, "90.00"))).and(report(5, ReportKind::Accepted)).at(SQUARE_OFF).and_all_due();
     let late = silent.at("2026-11-23T15:25:00+05:30").and_all_due();

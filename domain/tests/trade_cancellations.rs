@@ -115,6 +115,14 @@ fn a_cancellation_of_a_trade_that_is_not_known_is_recorded_without_effect() {
 }
 
 #[test]
+fn a_cancellation_that_comes_before_its_trade_undoes_it_beforehand() {
+    let told = funded().and(buy(10, "100.00")).and(cancel_trade(3, "T1", TODAY, SOON));
+    let late = told.when(fill(3, "T1", 10, "100.00")).then_known();
+    assert_eq!((held(&late), late.book().orders[&3].filled), (Shares::default(), shares(0)));
+    late.when(fill(3, "T2", 10, "100.00")).then_accepted();
+}
+
+#[test]
 fn a_trade_that_waits_for_assignment_waits_no_longer_once_cancelled() {
     let waiting = funded().and(fill(77, "T1", 10, "100.00"));
     let cancelled = waiting.when(cancel_trade(77, "T1", TODAY, SOON));

@@ -6,7 +6,7 @@ use domain::{
     event::{Event, EventData},
     ids::{AccountId, InstrumentId},
     money::Money,
-    order::{Filled, Refused, TradeCancelled},
+    order::{Filled, Refused, TradeCancelled, reblocked},
     time::Date,
 };
 use serde::{Deserialize, Serialize};
@@ -87,9 +87,9 @@ impl CashRow {
             EventData::OrderExpired(expired) if expired.applied => self.reblock(expired.order_id.seq, Money::ZERO),
             EventData::OrderFilled(filled) => self.filled(filled),
             EventData::FillAssigned(assigned) => self.filled(&assigned.fill),
-            EventData::TradeCancelled(TradeCancelled { trade_date, undone: Some(undone), .. }) => {
+            EventData::TradeCancelled(TradeCancelled { undone: Some(undone), .. }) => {
                 if let Some(trade) = &undone.intraday {
-                    self.hold_margin(*trade_date, undone.instrument, trade.after.margin);
+                    self.hold_margin(trade.session_date, undone.instrument, trade.after.margin);
                 }
             }
             EventData::PositionConverted(converted) => {
@@ -105,12 +105,15 @@ impl CashRow {
             }
             _ => {}
         }
+        for reblocked in reblocked(&event.data) {
+            self.reblock(reblocked.order_id.seq, reblocked.blocked);
+        }
     }
 
     fn filled(&mut self, filled: &Filled) {
         self.reblock(filled.order_id.seq, filled.blocked.unwrap_or_default());
         if let Some(trade) = &filled.intraday {
-            self.hold_margin(filled.trade_date, filled.instrument, trade.after.margin);
+            self.hold_margin(trade.session_date, filled.instrument, trade.after.margin);
         }
     }
 

@@ -12,8 +12,10 @@ use domain::{
     event::{Event, EventData},
     fund::{self, Redeem},
     ids::{AccountId, Exchange, Folio, SchemeCode},
-    money::{Money, Nav, Percent, Quantity, Units},
-    order::{Order, OrderType, Product, Requested, Side, TradeCancelled, Validity, Waiting, leaves_on, order_of},
+    money::{Money, Nav, Quantity, Units},
+    order::{
+        Order, OrderType, Product, Requested, Side, TradeCancelled, Validity, Waiting, leaves_on, order_of, reblocked,
+    },
     time::{Date, Timestamp},
 };
 use event_schemas::entry::Happened;
@@ -31,8 +33,6 @@ pub struct OrderRow {
     pub order: Order,
     /// What its trades were worth; over `filled` it is the average price.
     pub filled_value: Money,
-    /// How far from the last price an order at market may trade.
-    pub market_protection: Option<Percent>,
     /// The part of the quantity that the market is shown at a time.
     pub disclosed_quantity: Option<Quantity>,
     /// When it was asked for.
@@ -200,10 +200,17 @@ impl Orders {
             EventData::OrderRequested(requested) => self.request(requested, &change),
             // A trade that fits no order, and one that was not there to cancel, say nothing of this one.
             EventData::FillUnmatched(_) | EventData::TradeCancelled(TradeCancelled { undone: None, .. }) => {}
-            data => match order_of(data) {
-                Some(order) => self.update(order.seq, &change, |row| row.fold(data)),
-                None => self.fold_fund(event, &change),
-            },
+            data => {
+                match order_of(data) {
+                    Some(order) => self.update(order.seq, &change, |row| row.fold(data)),
+                    None => self.fold_fund(event, &change),
+                }
+                for reblocked in reblocked(data) {
+                    if let Some(at) = self.place(reblocked.order_id.seq) {
+                        self.orders[at].order.reblock(reblocked);
+                    }
+                }
+            }
         }
     }
 
@@ -267,7 +274,6 @@ impl Orders {
             last_seq: seq,
             order: Order::requested(requested),
             filled_value: Money::ZERO,
-            market_protection: requested.market_protection,
             disclosed_quantity: requested.disclosed_quantity,
             requested_at: change.at,
             updated_at: change.at,
@@ -399,10 +405,9 @@ fn write_order(account: &AccountId, order: &OrderRow, rows: &mut Rows) {
             order_type: asked,
             validity: until,
             block_price,
-            opening,
         }) => {
             row.id("modification").show(quantity).show_or_none(*price).show_or_none(*trigger_price);
-            row.id(order_type(*asked)).id(validity(*until)).show_or_none(*block_price).show(opening)
+            row.id(order_type(*asked)).id(validity(*until)).show_or_none(*block_price)
         }
     };
     row.show(order.requested_at).show(order.updated_at).id_or_none(order.exchange_order_id.as_deref());

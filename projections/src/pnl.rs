@@ -17,7 +17,7 @@ use domain::{
     ids::{AccountId, Exchange, Folio, InstrumentId, SchemeCode},
     intraday::{Converted, Intraday},
     money::{Money, Quantity, Rounding},
-    order::{Filled, Product, Side, TradeCancelled, Undone},
+    order::{Filled, Side, TradeCancelled, Undone},
     position::DayNetted,
     time::{Date, Timestamp},
 };
@@ -165,8 +165,8 @@ impl Instrument {
             Side::Buy => self.bought += filled.value,
             Side::Sell => self.sold += filled.value,
         }
-        if filled.product == Product::Mis {
-            return self.trade_intraday(filled.trade_date, filled.side, filled.quantity, filled.value);
+        if let Some(trade) = &filled.intraday {
+            return self.trade_intraday(trade.session_date, filled.side, filled.quantity, filled.value);
         }
         let trade = DayTrade { at, quantity: filled.quantity.shares(), value: filled.value };
         self.deliver(filled.exchange, filled.trade_date, filled.side, trade);
@@ -174,7 +174,7 @@ impl Instrument {
 
     fn trade_intraday(&mut self, session: Date, side: Side, quantity: Quantity, value: Money) {
         let open = self.mis.get(&session).copied().unwrap_or_default();
-        let trade = open.trade(side, quantity, value).expect("what the book could add up");
+        let trade = open.trade(session, side, quantity, value).expect("what the book could add up");
         self.intraday += trade.realised;
         self.set_intraday(session, trade.after);
     }
@@ -188,11 +188,9 @@ impl Instrument {
     }
 
     fn convert(&mut self, converted: &Converted, at: Timestamp) {
-        let signed = if converted.side == Side::Buy { converted.quantity } else { -converted.quantity };
-        let mut open = self.mis.get(&converted.trade_date).copied().unwrap_or_default();
-        open.quantity -= signed;
-        open.value -= converted.value;
-        self.set_intraday(converted.trade_date, open);
+        // Leaves as by a trade at what it had cost: without a gain, unless a trade told later had happened before.
+        let closing = if converted.side == Side::Buy { Side::Sell } else { Side::Buy };
+        self.trade_intraday(converted.trade_date, closing, converted.quantity, converted.value);
         let Some(exchange) = converted.instrument.exchange() else { return };
         let trade = DayTrade { at, quantity: converted.quantity.shares(), value: converted.value };
         self.deliver(exchange, converted.trade_date, converted.side, trade);
@@ -204,9 +202,9 @@ impl Instrument {
             Side::Buy => self.bought -= undone.value,
             Side::Sell => self.sold -= undone.value,
         }
-        if undone.product == Product::Mis {
+        if let Some(trade) = &undone.intraday {
             let opposite = if undone.side == Side::Buy { Side::Sell } else { Side::Buy };
-            return self.trade_intraday(trade_date, opposite, undone.quantity, undone.value);
+            return self.trade_intraday(trade.session_date, opposite, undone.quantity, undone.value);
         }
         let trade = DayTrade { at: undone.executed_at, quantity: undone.quantity.shares(), value: undone.value };
         let day = self.days.iter_mut().find(|day| day.trade_date == trade_date && day.exchange == undone.exchange);

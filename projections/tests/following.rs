@@ -281,7 +281,7 @@ async fn a_venue_follows_requests_from_where_it_left_off() {
     accounts.sort_unstable();
     assert_eq!(accounts, [0, 1, 2, 3].map(account));
     let order_id = domain::ids::OrderId { account: account(2), seq: 3 };
-    ledger.command(&account(2), domain::order::Cancel { order_id });
+    ledger.command(&account(2), domain::order::Cancel { order_id, due_to: None });
     ledger.append_to(&log).await;
     let next = venue_requests(&log, &Page { limit: None, cursor: Some(&none.next_cursor) }).await.unwrap();
     assert_eq!(serde_json::to_value(&next.items).unwrap()[0]["request"], "cancel");

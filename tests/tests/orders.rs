@@ -328,24 +328,30 @@ fn an_intraday_position_becomes_delivery_when_asked_and_paid_in_full() {
 }
 
 #[test]
-fn intraday_trades_of_an_earlier_day_are_delivered_and_survive_a_restart() {
+fn an_intraday_position_survives_a_restart_with_its_margin() {
     let life = Life::begin("10000.00");
     let bought = life.placed(intraday("buy", 10, "100.00"));
-    let late = json!({
-        "account": "ACC1", "order_id": bought, "trade_id": "T1", "quantity": 10, "price": "100.00",
-        "executed_at": moment(4)
-    });
-    life.story.venue.post("/v1/venue/fills", late).must_be(201);
-    let delivered = |client: &Client| {
-        let holdings = client.get("/v1/accounts/ACC1/holdings");
-        holdings.rows().iter().any(|row| row["settled"] == 10).then_some(())
-    };
-    wait_until("ten delivered and settled shares", || delivered(&life.client));
-    assert_eq!((life.blocked().as_str(), life.cash().text_at("/settled")), ("0.00", "9000.00"));
-    let before = life.story.state();
-    let Life { story, client } = life;
-    drop(client);
+    life.filled(&bought, "T1", 10, "100.00");
+    let stop = json!({ "product": "MIS", "type": "SL-M", "price": null, "trigger_price": "95.00" });
+    let stop = life.placed(order("sell", 10, stop));
+    life.told(&stop, "accepted");
+    let before = (life.story.state(), life.cash().body);
+    let Life { story, .. } = life;
     let story = story.restarted();
-    assert_eq!(story.state(), before);
+    let client = story.server.client("client", &["ACC1"]);
+    assert_eq!((story.state(), client.get("/v1/accounts/ACC1/cash").body), before);
+    assert_eq!(client.get(&format!("{ORDERS}/{stop}")).text_at("/status"), "trigger_pending");
     story.server.verify();
+}
+
+#[test]
+fn a_time_beyond_the_years_that_are_kept_is_refused_by_its_field() {
+    let life = Life::begin("10000.00");
+    let order = life.placed(limit_order("buy", 10, "100.00"));
+    let fill = json!({
+        "account": "ACC1", "order_id": order, "trade_id": "T1", "quantity": 1, "price": "100.00",
+        "executed_at": "2200-12-31T12:00:00+05:30"
+    });
+    let refused = life.story.venue.post("/v1/venue/fills", fill).must_be(400);
+    assert_eq!(refused.text_at("/errors/0/pointer"), "/executed_at");
 }

@@ -34,6 +34,7 @@ use domain::{
 };
 use event_log::{BoxFuture, Topic};
 use futures::future::try_join_all;
+use projections::{Position, Saving, Views};
 use serde_json::json;
 use std::{
     ffi::OsStr,
@@ -57,8 +58,11 @@ const TOGETHER: usize = 1_024;
 const BATCH_ORDERS: usize = 100;
 /// Requests under way at once.
 const CONNECTIONS: usize = 16;
-/// The server's seconds for one of ours: two days pass in less than a minute.
-const CLOCK_SPEED: &str = "7200";
+/// The server's seconds for one of ours: a day each second, so that as many orders come a day as when the log was made.
+const CLOCK_SPEED: &str = "86400";
+/// One account in so many trades on, every few days: what it had closed leaves as it goes on. What an account closed
+/// last stays until its next entry, however long it rests.
+const ACCOUNTS_TO_ACTIVE: usize = 50;
 /// Longest wait until the server is ready, far over any bar.
 const READY_S_MAX: u64 = 600;
 /// How often readiness is asked.
@@ -154,7 +158,17 @@ fn make_log(folder: &Path, scale: u32) -> Result<Made, Error> {
         config.account_commands_per_second = None;
         config.wait = Duration::from_secs(READY_S_MAX);
         config.snapshots = wire::open_snapshots(folder, &*log).await;
-        let running = commands::start(log.port(), config).await?;
+        // As a server would: views follow and are saved.
+        let port = log.port();
+        let views = Views::new(port.partitions(Topic::Ledger), port.partitions(Topic::Market));
+        let worker = match &config.snapshots {
+            Some(store) => {
+                let saving = Saving { store: Arc::clone(store), entries: config.snapshot_entries as u64 };
+                projections::follow_saved(Arc::clone(&port), Arc::clone(&views), saving).await?
+            }
+            None => return Err(Error::Usage("the folder takes no snapshots".to_owned())),
+        };
+        let running = commands::start(port, config).await?;
         let accounts = (ACCOUNTS / scale as usize).max(1);
         let maker = Maker { desk: Arc::clone(&running.desk), by: by(), clock, accounts };
         maker.list_market().await?;
@@ -174,6 +188,12 @@ fn make_log(folder: &Path, scale: u32) -> Result<Made, Error> {
         progress.finish();
         drop(maker);
         running.stop().await;
+        let tail = log.tail(Topic::Ledger, 0).await?;
+        let reached = |position: &Position| position.next(Topic::Ledger, 0).is_some_and(|next| next >= tail);
+        let mut position = views.watch();
+        position.wait_for(reached).await.map_err(|_| Error::Server("the views stopped".to_owned()))?;
+        drop(position);
+        worker.stop().await;
         let entries = log.tail(Topic::Ledger, 0).await?;
         log.close().await;
         let first = first.ok_or_else(|| Error::NotClean("no order was made".to_owned()))?;
@@ -383,7 +403,8 @@ async fn order_on(
         let mut connection = Connection::open(server.address).await?;
         while next.get() < batches {
             let batch = next.replace(next.get() + 1);
-            let number = usize::try_from(batch).unwrap_or(0) % accounts;
+            let active = (accounts / ACCOUNTS_TO_ACTIVE).max(1);
+            let number = usize::try_from(batch).unwrap_or(0) % active;
             let token = minter.mint(Role::Client, &[name(number).parse().expect("a bench's account is an account")])?;
             let request = batch_request(batch, number, &token);
             let answer = connection.ask(&request).await?;

@@ -103,7 +103,7 @@ fn command() -> impl Strategy<Value = Command> {
             |(order_id, quantity, price)| Command::ModifyOrder(order::Modify {
                 order_id, quantity, price, trigger_price: None, order_type: None, validity: None })
         ),
-        1 => order_id.prop_map(|order_id| Command::CancelOrder(order::Cancel { order_id })),
+        1 => order_id.prop_map(|order_id| Command::CancelOrder(order::Cancel { order_id, due_to: None })),
         1 => (1..1_000_000_i64).prop_map(|paise| Command::RequestFundPurchase(fund::Purchase {
             scheme: "100".parse().unwrap(), amount: money(paise), folio: None })),
         1 => (quantity, prop::option::of(price)).prop_map(move |(quantity, price)| {

@@ -92,7 +92,7 @@ async fn changes_cancellations_and_immediate_orders_are_answered_at_once() {
     };
     accepted(running.desk.submit(client("A", "m", modify)).await);
     await_entry(&log, of("order_modified")).await;
-    accepted(running.desk.submit(client("A", "c", Cancel { order_id })).await);
+    accepted(running.desk.submit(client("A", "c", Cancel { order_id, due_to: None })).await);
     let cancelled = await_entry(&log, of("order_cancelled")).await;
     assert_eq!(cancelled.command.id, "cancel/A-3/7");
     let ioc = domain::order::Place { validity: Validity::Ioc, ..buy(1, "2400.00") };

@@ -8,7 +8,7 @@ use crate::{
     ids::{CommandId, FundOrderId, OrderId},
     intraday::{Convert, SquareOff},
     money::Quantity,
-    order::{Cancel, Expire, Product},
+    order::{Cancel, DueTo, Expire, Product},
     position::{NetDay, Settle},
     time::Timestamp,
 };
@@ -43,23 +43,27 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
         .iter()
         .take_while(|(date, _)| *date <= today)
         .filter(|(_, seq)| {
-            let at = book.orders.get(seq).and_then(|order| intraday::cancels_at(order, context));
-            at.is_some_and(|at| context.now >= at)
+            let window = book.orders.get(seq).and_then(|order| intraday::cancels(order, context));
+            window.is_some_and(|(from, until)| (from..until).contains(&context.now))
         })
         .map(|(date, seq)| {
             let order_id = OrderId { account, seq: *seq };
-            (named(format!("square-off/{date}/cancel/{order_id}")), Command::CancelOrder(Cancel { order_id }))
+            (
+                named(format!("square-off/{date}/cancel/{order_id}")),
+                Command::CancelOrder(Cancel { order_id, due_to: Some(DueTo::SquareOff) }),
+            )
         });
     let square_offs = book
         .intraday
-        .keys()
-        .filter(|(date, instrument)| {
+        .iter()
+        .filter(|((date, instrument), _)| {
             intraday::squares_off(book, *date, *instrument, context)
                 .is_some_and(|(from, until)| (from..until).contains(&context.now))
         })
-        .map(|(date, instrument)| {
+        .map(|((date, instrument), standing)| {
             let square_off = SquareOff { instrument: *instrument, trade_date: *date, product: Product::Mis };
-            (named(format!("square-off/{date}/{instrument}/MIS")), Command::SquareOff(square_off))
+            let again = if standing.square_offs == 0 { String::new() } else { format!("/{}", standing.square_offs) };
+            (named(format!("square-off/{date}/{instrument}/MIS{again}")), Command::SquareOff(square_off))
         });
     let deliveries = book
         .intraday
@@ -108,7 +112,7 @@ pub fn next_due(book: &Book, context: &Context<'_>) -> Option<Timestamp> {
     let session = book.sessions.first().and_then(|(_, seq)| book.orders.get(seq));
     let session = session.map(|order| session_end(order, &context.market.calendar, context.calendar));
     let orders = book.intraday_orders.iter().filter_map(|(_, seq)| book.orders.get(seq));
-    let cancellation = orders.filter_map(|order| intraday::cancels_at(order, context)).min();
+    let cancellation = orders.filter_map(|order| intraday::cancels(order, context)).map(|(from, _)| from).min();
     let open = book.intraday.iter().filter(|(_, standing)| !standing.position.quantity.is_zero());
     let position = open.map(|((date, instrument), _)| {
         let square_off = intraday::squares_off(book, *date, *instrument, context);

@@ -7,7 +7,7 @@ use crate::{
     ids::{Exchange, Folio, InstrumentId, SchemeCode},
     intraday::{Converted, Intraday},
     money::{Money, Quantity, Units},
-    order::{Filled, Order, Product, Requested, Side, TradeCancelled, order_of},
+    order::{Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, order_of},
     position::{Day, DayNetted, Reason, Shares},
     time::{Date, Timestamp},
 };
@@ -65,6 +65,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 quantity: unmatched.quantity,
                 price: Some(unmatched.price),
                 executed_at: event.effective_at,
+                settlement_date: None,
                 cancelled: false,
             };
             book.trades.insert(waiting.key(), content);
@@ -76,7 +77,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
             }
             fill(book, &assigned.fill, event);
         }
-        EventData::TradeCancelled(cancelled) => trade_cancelled(book, cancelled, today, &event.data),
+        EventData::TradeCancelled(cancelled) => trade_cancelled(book, cancelled, today, event),
         EventData::PositionConverted(converted) => convert(book, converted),
         // An intraday position is moved by its trades and conversions.
         EventData::PositionChanged(changed) if changed.product == Product::Mis => {}
@@ -150,6 +151,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     quantity: imported.quantity,
                     price: imported.price,
                     executed_at: event.effective_at,
+                    settlement_date: None,
                     cancelled: false,
                 };
                 let key = (Some(exchange), imported.trade_date, trade_id, Some(side));
@@ -171,7 +173,8 @@ fn request(book: &mut Book, requested: &Requested) {
     if order.squares_off
         && let Some(standing) = book.intraday.get_mut(&(order.session_date, order.instrument))
     {
-        standing.squared_off = true;
+        standing.squaring_off = true;
+        standing.square_offs += 1;
     }
     book.sessions.insert((order.session_date, seq));
     if order.product == Product::Mis {
@@ -195,6 +198,11 @@ fn update(book: &mut Book, event: &EventData) {
         }
     }
     if order.status.is_final() {
+        if order.squares_off
+            && let Some(standing) = book.intraday.get_mut(&(order.session_date, order.instrument))
+        {
+            standing.squaring_off = false;
+        }
         book.sessions.remove(&(order.session_date, seq));
         book.intraday_orders.remove(&(order.session_date, seq));
         book.leaving.order(seq, order.leaves_on());
@@ -208,12 +216,16 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
         quantity: filled.quantity,
         price: Some(filled.price),
         executed_at: event.effective_at,
+        settlement_date: Some(filled.settlement_date),
         cancelled: false,
     };
     book.trades.insert(key, content);
     update(book, &event.data);
     match &filled.intraday {
-        Some(trade) => set_intraday(book, filled.trade_date, filled.instrument, trade.after),
+        Some(trade) => {
+            set_intraday(book, trade.session_date, filled.instrument, trade.after);
+            reblock(book, &filled.reblocked);
+        }
         None => {
             let day = (filled.exchange, filled.trade_date);
             match filled.side {
@@ -227,6 +239,15 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
     }
 }
 
+fn reblock(book: &mut Book, reblocked: &[Reblocked]) {
+    for change in reblocked {
+        if let Some(order) = book.orders.get_mut(&change.order_id.seq) {
+            book.cash.blocked += change.blocked - order.blocked;
+            order.reblock(change);
+        }
+    }
+}
+
 fn set_intraday(book: &mut Book, session_date: Date, instrument: InstrumentId, after: Intraday) {
     let standing = book.intraday.entry((session_date, instrument)).or_default();
     book.cash.blocked += after.margin - standing.position.margin;
@@ -236,6 +257,7 @@ fn set_intraday(book: &mut Book, session_date: Date, instrument: InstrumentId, a
 
 fn convert(book: &mut Book, converted: &Converted) {
     set_intraday(book, converted.trade_date, converted.instrument, converted.after);
+    reblock(book, &converted.reblocked);
     let Some(exchange) = converted.instrument.exchange() else { return };
     let day = (exchange, converted.trade_date);
     match converted.side {
@@ -271,21 +293,41 @@ fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value:
     draw_t1(lots, drawn.t1, day);
 }
 
-fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, event: &EventData) {
+/// Remembers that a trade of a known order was cancelled before it was told: told later, it has no effect.
+fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, at: Timestamp) {
+    let Some(order) = book.orders.get(&cancelled.order_id.seq) else { return };
+    let key = (order.instrument.exchange(), cancelled.trade_date, cancelled.trade_id, Some(order.side));
+    book.trades.entry(key).or_insert(TradeContent {
+        order: Some(cancelled.order_id.seq),
+        quantity: Quantity::ZERO,
+        price: None,
+        executed_at: at,
+        settlement_date: None,
+        cancelled: true,
+    });
+}
+
+fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, event: &Event) {
     if let Some(waited) = cancelled.unmatched.and_then(|seq| book.unmatched.remove(&seq)) {
         if let Some(content) = book.trades.get_mut(&waited.key()) {
             content.cancelled = true;
         }
         book.leaving.trade(waited.key(), today);
     }
-    let Some(undone) = &cancelled.undone else { return };
+    let Some(undone) = &cancelled.undone else {
+        if cancelled.unmatched.is_none() {
+            expect_cancelled(book, cancelled, event.effective_at);
+        }
+        return;
+    };
     let key = (Some(undone.exchange), cancelled.trade_date, cancelled.trade_id, Some(undone.side));
     if let Some(content) = book.trades.get_mut(&key) {
         content.cancelled = true;
     }
-    update(book, event);
+    update(book, &event.data);
     if let Some(trade) = &undone.intraday {
-        return set_intraday(book, cancelled.trade_date, undone.instrument, trade.after);
+        set_intraday(book, trade.session_date, undone.instrument, trade.after);
+        return reblock(book, &undone.reblocked);
     }
     let moved = undone.moved.unwrap_or_default();
     let seq = book.seq;

@@ -27,7 +27,10 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     // The order's own view of the trade first, then the report's: an unmatched one was kept under the latter.
     let keys: [TradeKey; 2] = [key(fill, instrument, side), key(fill, fill.instrument, fill.side)];
     if let Some(known) = keys.iter().find_map(|key| book.trades.get(key)) {
-        return if known.says(fill.order_id.seq, fill.quantity, fill.price) {
+        // Cancelled before it was told: known, and without effect.
+        return if known.cancelled && known.quantity.is_zero()
+            || known.says(fill.order_id.seq, fill.quantity, fill.price)
+        {
             Ok(Vec::new())
         } else {
             Err(Rejection::FillContradicted.with("trade_id", fill.trade_id))
@@ -141,10 +144,17 @@ impl Trade {
             Product::Mis => self.trade_intraday(book, order, value, context),
         };
         let effect = effect.ok_or_else(too_large)?;
+        // What of the position can be closed afterwards decides anew which pending shares open one.
+        let after = effect.intraday.map(|trade| trade.after.quantity);
+        let margins =
+            intraday::margins(book, order.session_date, order.instrument, after, Some((self.order_id.seq, pending)));
+        let margins = margins.filter(|_| order.product == Product::Mis);
+        let opening = margins.as_ref().map_or(Quantity::ZERO, |margins| margins.own);
         let blocked = match (order.side, order.product) {
             (Side::Sell, Product::Cnc) => None,
-            _ => Some(self.still_blocked(order, pending).ok_or_else(too_large)?),
+            _ => Some(self.still_blocked(order, pending, opening).ok_or_else(too_large)?),
         };
+        let reblocked = margins.map_or_else(Vec::new, |margins| margins.others);
         let band = context.market.instruments.get(&order.instrument).and_then(|listing| listing.band(trade_date));
         let outside = band.is_some_and(|(low, high)| self.price < low || self.price > high);
         let filled = Filled {
@@ -166,6 +176,7 @@ impl Trade {
             pending,
             blocked,
             flag: outside.then_some(Flag::OutsideBand),
+            reblocked,
         };
         let changed = Changed {
             instrument: order.instrument,
@@ -213,10 +224,10 @@ impl Trade {
     }
 
     fn trade_intraday(&self, book: &Book, order: &Order, value: Money, context: &Context<'_>) -> Option<Effect> {
-        let trade_date = self.executed_at.date();
-        let open = intraday::position(book, trade_date, order.instrument);
-        let mut trade = open.trade(order.side, self.quantity, value)?;
-        trade.after = trade.after.on_margin(context.policy.intraday_margin(trade_date))?;
+        let session = order.session_date;
+        let open = intraday::position(book, session, order.instrument);
+        let mut trade = open.trade(session, order.side, self.quantity, value)?;
+        trade.after = trade.after.on_margin(context.policy.intraday_margin(session))?;
         let signed = if order.side == Side::Buy { self.quantity } else { -self.quantity };
         let moved = Shares { bought_today: signed, ..Shares::default() };
         let position = Shares { bought_today: intraday::total(book, order.instrument) + signed, ..Shares::default() };
@@ -224,15 +235,15 @@ impl Trade {
     }
 
     /// The order's block after the trade: while a modification waits, the larger of what stands and what is asked.
-    fn still_blocked(&self, order: &Order, pending: Quantity) -> Option<Money> {
-        if pending.is_zero() {
+    fn still_blocked(&self, order: &Order, pending: Quantity, opening: Quantity) -> Option<Money> {
+        if order.status.is_final() {
             return Some(Money::ZERO);
         }
-        let standing = block_of(order, order.block_price, pending, order.opening.min(pending))?;
+        let standing = block_of(order, order.block_price, pending, opening)?;
         let asked = match order.waiting {
-            Some(Waiting::Modification { quantity, block_price, opening, .. }) => {
+            Some(Waiting::Modification { quantity, block_price, .. }) => {
                 let left = (quantity - order.filled - order.undone - self.quantity).max(Quantity::ZERO);
-                block_of(order, block_price, left, opening.min(left))?
+                block_of(order, block_price, left, (left - (pending - opening)).max(Quantity::ZERO))?
             }
             _ => Money::ZERO,
         };

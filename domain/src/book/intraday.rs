@@ -1,6 +1,12 @@
 //! Intraday positions: the margin an order needs, squaring off before the session ends, and becoming delivery.
 
-use super::{Book, Context, cover, days::session_closes, fills::Sale, now, orders::check_shares};
+use super::{
+    Book, Context, cover,
+    days::session_closes,
+    fills::Sale,
+    now,
+    orders::{block_of, check_shares},
+};
 use crate::{
     calendar::{REGULAR_CLOSE, Session},
     cash::{Posted, Reason as CashReason},
@@ -8,19 +14,23 @@ use crate::{
     ids::{Exchange, InstrumentId, OrderId},
     intraday::{Convert, Converted, Intraday, SquareOff, part},
     money::{Money, Quantity},
-    order::{DueTo, Order, OrderType, Product, Requested, Side, Validity},
+    order::{DueTo, Order, OrderType, Product, Reblocked, Requested, Side, Validity, Waiting},
     position::{Changed, Position, Reason, Shares},
     rejection::{Refusal, Rejection},
     time::{Date, Timestamp},
 };
 
+/// How often a position is squared off at most, should the venue refuse or what was squared off open again.
+const SQUARE_OFFS_MAX: u32 = 3;
+
 /// When positions of a session are squared off.
 pub(super) fn square_off_at(session: &Session, context: &Context<'_>) -> Timestamp {
-    before_close(session, context.policy.intraday_square_off_minutes(session.date).0.into())
+    session.closes_at().plus_micros(-session_square_off(session, context))
 }
 
-fn before_close(session: &Session, minutes: i64) -> Timestamp {
-    session.closes_at().plus_micros(-minutes * 60_000_000)
+/// How long before a session's end that is, in microseconds.
+fn session_square_off(session: &Session, context: &Context<'_>) -> i64 {
+    i64::from(context.policy.intraday_square_off_minutes(session.date).0) * 60_000_000
 }
 
 /// Of an order's pending shares, those that would open or add to a position: what all pending orders of its side could
@@ -44,6 +54,53 @@ pub(super) fn opening(
         .sum();
     let beyond = |shares: Quantity| (shares - closable).max(Quantity::ZERO);
     beyond(others + pending) - beyond(others)
+}
+
+/// What pending orders open once a position has become another.
+pub(super) struct Margins {
+    /// Shares of the order that changed the position.
+    pub(super) own: Quantity,
+    /// Others whose margin changes.
+    pub(super) others: Vec<Reblocked>,
+}
+
+/// Shares out anew what can be closed of a position: the orders that close it first come first, in the order they were
+/// asked for. `changed` is the order that brought this about, with its pending shares. `None` when an amount does not fit.
+pub(super) fn margins(
+    book: &Book,
+    session_date: Date,
+    instrument: InstrumentId,
+    after: Option<Quantity>,
+    changed: Option<(u64, Quantity)>,
+) -> Option<Margins> {
+    let open = after.unwrap_or_else(|| position(book, session_date, instrument).quantity);
+    let (mut to_sell, mut to_buy) = (open.max(Quantity::ZERO), (-open).max(Quantity::ZERO));
+    let mut margins = Margins { own: Quantity::ZERO, others: Vec::new() };
+    for (seq, order) in pending_orders(book, session_date, instrument) {
+        let own = changed.filter(|(changed, _)| *changed == seq);
+        let pending = own.map_or_else(|| order.pending(), |(_, pending)| pending);
+        let closable = if order.side == Side::Sell { &mut to_sell } else { &mut to_buy };
+        let closing = pending.min(*closable);
+        *closable -= closing;
+        let opening = pending - closing;
+        if own.is_some() {
+            margins.own = opening;
+            continue;
+        }
+        let standing = block_of(order, order.block_price, pending, opening)?;
+        let blocked = match order.waiting {
+            Some(Waiting::Modification { quantity, block_price, .. }) => {
+                let left = (quantity - order.filled - order.undone).max(Quantity::ZERO);
+                standing.max(block_of(order, block_price, left, (left - closing).max(Quantity::ZERO))?)
+            }
+            _ => standing,
+        };
+        if (opening, blocked) != (order.opening, order.blocked) {
+            let order_id = OrderId { account: book.account, seq };
+            margins.others.push(Reblocked { order_id, opening, blocked });
+        }
+    }
+    Some(margins)
 }
 
 /// What is open in an instrument.
@@ -72,26 +129,26 @@ pub(super) fn squares_off(
     context: &Context<'_>,
 ) -> Option<(Timestamp, Timestamp)> {
     let standing = book.intraday.get(&(session_date, instrument))?;
-    if standing.squared_off || standing.position.quantity.is_zero() {
+    if standing.squaring_off || standing.square_offs >= SQUARE_OFFS_MAX || standing.position.quantity.is_zero() {
         return None;
     }
     let session = context.market.calendar.session(context.calendar, instrument.exchange()?, session_date)?;
-    let minutes = i64::from(context.policy.intraday_square_off_minutes(session_date).0);
+    let left = session_square_off(&session, context);
     let waits = pending_orders(book, session_date, instrument).next().is_some();
-    let from = before_close(&session, if waits { minutes / 2 } else { minutes });
+    let from = session.closes_at().plus_micros(if waits { -left / 2 } else { -left });
     // What was opened after its session is over is delivered at once.
     context.market.instruments.contains_key(&instrument).then_some((from, session.closes_at()))
 }
 
-/// When the back office cancels an intraday order that is still pending: at its session's square-off, unless a change
-/// of it waits or it was asked before.
-pub(super) fn cancels_at(order: &Order, context: &Context<'_>) -> Option<Timestamp> {
-    if order.squares_off || order.waiting.is_some() || order.cancellations > 0 {
+/// From when until when the back office cancels an intraday order that is still pending: from its session's square-off
+/// on, unless a change of it waits or it was asked before.
+pub(super) fn cancels(order: &Order, context: &Context<'_>) -> Option<(Timestamp, Timestamp)> {
+    if order.squares_off || order.waiting.is_some() || order.cancelled_by_due {
         return None;
     }
     let exchange = order.instrument.exchange()?;
     let session = context.market.calendar.session(context.calendar, exchange, order.session_date)?;
-    Some(square_off_at(&session, context))
+    Some((square_off_at(&session, context), session.closes_at()))
 }
 
 /// When what is still open of a session becomes delivery.
@@ -165,7 +222,7 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
         // Pending orders that close count on their part of the position.
         let closes: Quantity = pending_orders(book, trade_date, instrument)
             .filter(|(_, order)| order.side != side)
-            .map(|(_, order)| order.pending() - order.opening)
+            .map(|(_, order)| order.closing())
             .sum();
         if asked.quantity > open - closes {
             let figures = Rejection::InsufficientShares.with("needed", asked.quantity);
@@ -186,6 +243,7 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
     let delivered = Delivered::new(book, instrument, exchange, trade_date, side, asked.quantity, value, context)
         .ok_or_else(too_large)?;
     let settlement_date = delivered.settlement_date;
+    let margins = margins(book, trade_date, instrument, Some(after.quantity), None).ok_or_else(too_large)?;
     let converted = Converted {
         instrument,
         trade_date,
@@ -198,6 +256,7 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
         drawn: delivered.drawn,
         usable: delivered.usable,
         after,
+        reblocked: margins.others,
     };
     let intraday = Changed {
         instrument,

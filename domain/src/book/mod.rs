@@ -58,6 +58,8 @@ pub struct TradeContent {
     pub price: Option<Price>,
     /// When it traded; not compared, as two reports of one trade may round it differently.
     pub executed_at: Timestamp,
+    /// When it settles, as it was recorded; for trades of orders.
+    pub settlement_date: Option<Date>,
     /// Whether the exchange has cancelled it since.
     pub cancelled: bool,
 }

@@ -122,9 +122,17 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
         order_type,
         price,
         trigger_price,
-        market_protection: None,
+        market_protection: order.market_protection.filter(|_| !order_type.has_limit()),
     };
     let listing = tradable(order.instrument, context)?;
+    if order.product == Product::Mis {
+        let exchange = listing.instrument.exchange;
+        let session = context.market.calendar.session(context.calendar, exchange, order.session_date);
+        let square_off = session.map(|session| intraday::square_off_at(&session, context));
+        if let Some(square_off) = square_off.filter(|at| context.now >= *at) {
+            return Err(Rejection::SquareOffPassed.with("square_off_at", square_off));
+        }
+    }
     terms.check_type()?;
     terms.check_price(listing, order.session_date)?;
     let sleeps = order_type.has_trigger() && !order.triggered;
@@ -177,7 +185,8 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
 
 pub(super) fn cancel(book: &Book, cancel: &Cancel, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     changeable(book, &cancel.order_id)?;
-    Ok(vec![now(context, EventData::CancellationRequested(CancellationRequested { order_id: cancel.order_id }))])
+    let Cancel { order_id, due_to } = *cancel;
+    Ok(vec![now(context, EventData::CancellationRequested(CancellationRequested { order_id, due_to }))])
 }
 
 /// A report is always recorded; one that fits no order or state has no effect.
@@ -195,7 +204,7 @@ pub(super) fn report(book: &Book, report: &Report) -> Vec<Event> {
         ReportKind::Triggered => {
             EventData::OrderTriggered(Triggered { order_id, applied: order.is_some_and(Order::is_asleep) })
         }
-        ReportKind::Modified => EventData::OrderModified(modified(order, report)),
+        ReportKind::Modified => EventData::OrderModified(modified(book, order, report)),
         ReportKind::Cancelled => {
             EventData::OrderCancelled(Cancelled { order_id, cancelled: pending, reason, applied: order.is_some() })
         }
@@ -224,7 +233,7 @@ fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>) 
     Rejected { order_id, refused, reason, cancelled, blocked, applied }
 }
 
-fn modified(order: Option<&Order>, report: &Report) -> Modified {
+fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
     let order_id = report.order_id;
     let Some(order) = order else {
         return Modified {
@@ -241,7 +250,7 @@ fn modified(order: Option<&Order>, report: &Report) -> Modified {
         };
     };
     let intraday = |opening: Quantity| (order.product == Product::Mis).then_some(opening);
-    let Some(Waiting::Modification { quantity, price, trigger_price, order_type, validity, block_price, opening }) =
+    let Some(Waiting::Modification { quantity, price, trigger_price, order_type, validity, block_price }) =
         order.waiting
     else {
         return Modified {
@@ -261,10 +270,20 @@ fn modified(order: Option<&Order>, report: &Report) -> Modified {
     let done = order.filled + order.undone;
     let quantity = report.quantity.unwrap_or(quantity).max(done);
     let (price, block_price) = match report.price {
+        // A short sale blocks at its limit at least: it may trade above.
+        Some(granted) if order.product == Product::Mis && order.side == Side::Sell && order_type.has_limit() => {
+            (Some(granted), block_price.map(|asked| asked.max(granted)))
+        }
         Some(granted) if order_type.has_limit() => (Some(granted), block_price.map(|_| granted)),
         _ => (price, block_price),
     };
-    let opening = opening.min(quantity - done);
+    let opening = match order.product {
+        Product::Cnc => Quantity::ZERO,
+        Product::Mis => {
+            let except = Some(order_id.seq);
+            intraday::opening(book, order.instrument, order.session_date, order.side, quantity - done, except)
+        }
+    };
     let blocked = block_of(order, block_price, quantity - done, opening);
     let opening = intraday(opening);
     Modified {
@@ -293,6 +312,9 @@ fn changeable<'a>(book: &'a Book, id: &OrderId) -> Result<&'a Order, Refusal> {
     let order = book.order(id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", id))?;
     if order.status.is_final() {
         return Err(Rejection::OrderClosed.with("status", order.status.name()));
+    }
+    if order.squares_off {
+        return Err(Rejection::SquareOffOrder.into());
     }
     if order.waiting.is_some() {
         return Err(Rejection::ModificationPending.into());
@@ -457,11 +479,14 @@ impl Terms {
         if self.side == Side::Sell && self.product == Product::Cnc {
             return Ok(None);
         }
-        if let Some(limit) = self.price {
-            return Ok(Some(limit));
-        }
         // What waits for its trigger trades from there on, not from the last price.
         let last = listing.last_price().map(|last| self.trigger_price.map_or(last, |trigger| trigger.max(last)));
+        match self.price {
+            // A purchase pays its limit at most; a short sale brings its limit at least, and usually the last price.
+            Some(limit) if self.side == Side::Sell => return Ok(Some(last.map_or(limit, |last| limit.max(last)))),
+            Some(limit) => return Ok(Some(limit)),
+            None => {}
+        }
         let above = |percent: Percent| {
             let last = last?;
             last.checked_add(percent.of_price(last, Rounding::Up)?)

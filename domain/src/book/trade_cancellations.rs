@@ -32,7 +32,7 @@ pub(super) fn record(book: &Book, cancel: &CancelTrade, context: &Context<'_>) -
     match (order, exchange, known) {
         (.., Some((_, content))) if content.cancelled => return Ok(Vec::new()),
         (Some(order), Some(exchange), Some((_, content))) => {
-            let trade = Trade::new(order, exchange, content, cancel.trade_date, context)?;
+            let trade = Trade::new(order, exchange, content, cancel.trade_date)?;
             let (undone, moved) = trade.undo(book, order, cancel, context)?;
             cancelled.undone = Some(undone);
             rest = moved;
@@ -71,18 +71,11 @@ struct Trade {
 }
 
 impl Trade {
-    fn new(
-        order: &Order,
-        exchange: Exchange,
-        content: &TradeContent,
-        trade_date: Date,
-        context: &Context<'_>,
-    ) -> Result<Self, Refusal> {
+    fn new(order: &Order, exchange: Exchange, content: &TradeContent, trade_date: Date) -> Result<Self, Refusal> {
         let too_large = || Rejection::AmountTooLarge.with("quantity", content.quantity);
         let price = content.price.ok_or_else(too_large)?;
         let value = price.times(content.quantity, Rounding::HalfUp).ok_or_else(too_large)?;
-        let days = context.policy.settlement_days(trade_date);
-        let settlement_date = context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days);
+        let settlement_date = content.settlement_date.ok_or_else(too_large)?;
         Ok(Self {
             exchange,
             instrument: order.instrument,
@@ -115,6 +108,7 @@ impl Trade {
             moved: None,
             usable: None,
             intraday: None,
+            reblocked: Vec::new(),
         };
         let reference: Box<str> = cancel.order_id.text().as_str().into();
         let due = book.cash.due.get(&self.settlement_date);
@@ -123,10 +117,14 @@ impl Trade {
             Product::Mis => {
                 let too_large = || Rejection::AmountTooLarge.with("quantity", self.quantity);
                 let opposite = if self.side == Side::Buy { Side::Sell } else { Side::Buy };
-                let open = intraday::position(book, self.trade_date, self.instrument);
-                let mut trade = open.trade(opposite, self.quantity, self.value).ok_or_else(too_large)?;
-                let margin = context.policy.intraday_margin(self.trade_date);
+                let session = order.session_date;
+                let open = intraday::position(book, session, self.instrument);
+                let mut trade = open.trade(session, opposite, self.quantity, self.value).ok_or_else(too_large)?;
+                let margin = context.policy.intraday_margin(session);
                 trade.after = trade.after.on_margin(margin).ok_or_else(too_large)?;
+                let after = Some(trade.after.quantity);
+                let margins = intraday::margins(book, session, self.instrument, after, None).ok_or_else(too_large)?;
+                undone.reblocked = margins.others;
                 undone.intraday = Some(trade);
                 let bought_today = if self.side == Side::Buy { -self.quantity } else { self.quantity };
                 let moved = Shares { bought_today, ..Shares::default() };

@@ -1,8 +1,8 @@
 //! An order as it stands, folded from its events alone: the same for deciding and for seeing.
 
 use super::{
-    Accepted, Cancelled, Expired, Filled, ModificationRequested, Modified, OrderType, Product, Refused, Rejected,
-    Requested, Side, Status, Triggered, Undone, Validity,
+    Accepted, Cancelled, Expired, Filled, ModificationRequested, Modified, OrderType, Product, Reblocked, Refused,
+    Rejected, Requested, Side, Status, Triggered, Undone, Validity,
 };
 use crate::{
     event::EventData,
@@ -41,8 +41,6 @@ pub enum Waiting {
         validity: Validity,
         /// Block price if granted.
         block_price: Option<Price>,
-        /// Shares that open or add to an intraday position if granted.
-        opening: Quantity,
     },
     /// A cancellation.
     Cancellation,
@@ -89,8 +87,10 @@ pub struct Order {
     pub margin: Percent,
     /// Modifications asked for so far.
     pub modifications: u32,
-    /// Cancellations asked for so far.
-    pub cancellations: u32,
+    /// Whether the back office has asked to cancel it before its session ends.
+    pub cancelled_by_due: bool,
+    /// How far from the last price it may trade, at market.
+    pub market_protection: Option<Percent>,
     /// What waits for the venue.
     pub waiting: Option<Waiting>,
     /// The latest settlement date of its fills.
@@ -123,7 +123,8 @@ impl Order {
             opening: e.opening.unwrap_or_default(),
             margin: e.margin.unwrap_or_default(),
             modifications: 0,
-            cancellations: 0,
+            cancelled_by_due: false,
+            market_protection: e.market_protection,
             waiting: None,
             settles_on: None,
             squares_off: e.due_to.is_some(),
@@ -141,8 +142,8 @@ impl Order {
             EventData::OrderRejected(rejected) if rejected.applied => self.rejected(rejected),
             EventData::ModificationRequested(asked) => self.modification_requested(asked),
             EventData::OrderModified(modified) if modified.applied => self.modified(modified),
-            EventData::CancellationRequested(_) => {
-                self.cancellations += 1;
+            EventData::CancellationRequested(asked) => {
+                self.cancelled_by_due |= asked.due_to.is_some();
                 self.waiting = Some(Waiting::Cancellation);
             }
             EventData::OrderCancelled(Cancelled { applied: true, .. }) => self.end(Status::Cancelled),
@@ -179,12 +180,22 @@ impl Order {
         leaves_on(self.session_date, self.settles_on)
     }
 
+    /// Folds a change of its margin that an event of another order brings.
+    pub fn reblock(&mut self, reblocked: &Reblocked) {
+        self.opening = reblocked.opening;
+        self.blocked = reblocked.blocked;
+    }
+
     fn rejected(&mut self, rejected: &Rejected) {
         match rejected.refused {
             Refused::Order => self.end(Status::Rejected),
             Refused::Modification | Refused::Cancellation => {
                 self.waiting = None;
-                self.block(rejected.blocked);
+                if self.unfilled().is_zero() {
+                    self.complete();
+                } else {
+                    self.block(rejected.blocked);
+                }
             }
         }
     }
@@ -200,7 +211,6 @@ impl Order {
             order_type: asked.order_type,
             validity: asked.validity,
             block_price: asked.block_price,
-            opening: asked.opening.unwrap_or_default(),
         });
     }
 
@@ -227,9 +237,13 @@ impl Order {
         // A trade may take the place of one that was cancelled.
         self.undone = self.undone.min(self.quantity - self.filled);
         self.settles_on = self.settles_on.max(Some(filled.settlement_date));
-        if self.unfilled().is_zero() {
+        if self.status.is_final() {
+            if self.unfilled().is_zero() {
+                self.complete();
+            }
+        } else if self.unfilled().is_zero() && !self.grows() {
             self.complete();
-        } else if !self.status.is_final() {
+        } else {
             // What trades has been triggered, whether or not the report of that arrived.
             self.triggered |= self.order_type.has_trigger();
             self.status = Status::PartlyFilled;
@@ -259,11 +273,21 @@ impl Order {
             (true, false) => Status::Open,
         }
     }
+    /// Whether more shares are asked for: what is filled may not be all.
+    fn grows(&self) -> bool {
+        matches!(self.waiting, Some(Waiting::Modification { quantity, .. }) if quantity > self.quantity)
+    }
+    /// Of the pending shares, those that close a position and need no margin.
+    pub fn closing(&self) -> Quantity {
+        self.pending() - self.opening
+    }
     fn complete(&mut self) {
         self.end(if self.undone.is_zero() { Status::Filled } else { Status::Cancelled });
     }
     fn end(&mut self, status: Status) {
-        self.status = status;
+        // Nothing was left to cancel or expire: a change that was asked for did not come.
+        let filled = self.undone.is_zero() && self.unfilled().is_zero();
+        self.status = if filled && status != Status::Rejected { Status::Filled } else { status };
         self.waiting = None;
         self.blocked = Money::ZERO;
         self.blocked_quantity = Quantity::ZERO;
@@ -275,6 +299,17 @@ impl Order {
     }
     fn sells_held(&self) -> bool {
         self.side == Side::Sell && self.product == Product::Cnc
+    }
+}
+
+/// Other orders whose margin an event changes.
+pub fn reblocked(event: &EventData) -> &[Reblocked] {
+    match event {
+        EventData::OrderFilled(e) => &e.reblocked,
+        EventData::FillAssigned(e) => &e.fill.reblocked,
+        EventData::TradeCancelled(e) => e.undone.as_ref().map_or(&[], |undone| &undone.reblocked),
+        EventData::PositionConverted(e) => &e.reblocked,
+        _ => &[],
     }
 }
 

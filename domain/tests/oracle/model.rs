@@ -356,7 +356,7 @@ impl Model {
             (ReportKind::Rejected, _) if order.status == "requested" => order.end("rejected"),
             (ReportKind::Rejected, Waiting::Modification { .. } | Waiting::Cancellation) => {
                 order.waiting = Waiting::Nothing;
-                order.block();
+                if order.filled == order.quantity { order.end("filled") } else { order.block() }
             }
             (ReportKind::Modified, Waiting::Modification { quantity, price }) => {
                 order.waiting = Waiting::Nothing;
@@ -370,6 +370,7 @@ impl Model {
                     order.block();
                 }
             }
+            (ReportKind::Cancelled | ReportKind::Expired, _) if order.filled == order.quantity => order.end("filled"),
             (ReportKind::Cancelled, _) => order.end("cancelled"),
             (ReportKind::Expired, _) => order.end("expired"),
             _ => {}
@@ -412,7 +413,9 @@ impl Model {
         let buys = order.buys;
         self.trades.insert((day, id, Some(if buys { Side::Buy } else { Side::Sell })), (seq, shares, price));
         order.filled += shares;
-        if order.filled == order.quantity {
+        // More may have been asked for: the order waits for the venue's word on that.
+        let grows = matches!(order.waiting, Waiting::Modification { quantity, .. } if quantity > order.quantity);
+        if order.filled == order.quantity && (!grows || order.is_over()) {
             order.end("filled");
         } else if !order.is_over() {
             order.status = "partly_filled";

@@ -195,7 +195,7 @@ pub fn change(seq: u64, quantity: Option<i64>, limit: Option<&str>) -> Modify {
     }
 }
 pub fn cancel(seq: u64) -> Cancel {
-    Cancel { order_id: order_id(seq) }
+    Cancel { order_id: order_id(seq), due_to: None }
 }
 
 pub fn purchase(amount: &str) -> Purchase {

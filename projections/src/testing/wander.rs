@@ -65,7 +65,7 @@ impl Ledger {
         let left = (order.quantity - order.filled).shares();
         match draw(12) {
             0 => drop(self.report(account, order_id, ReportKind::Rejected)),
-            1 => drop(self.command(account, Cancel { order_id })),
+            1 => drop(self.command(account, Cancel { order_id, due_to: None })),
             2 | 3 if order.waiting == Some(Waiting::Cancellation) => {
                 drop(self.report(account, order_id, ReportKind::Cancelled));
             }
