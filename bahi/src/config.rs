@@ -221,7 +221,11 @@ fn partitions(text: &str) -> Result<Option<u32>, String> {
     }
 }
 
-fn policy(text: &str) -> Result<Arc<Policy>, String> {
+/// The policy in a file; the shipped one for no name.
+///
+/// # Errors
+/// When the file cannot be read, or the line that is wrong.
+pub fn policy(text: &str) -> Result<Arc<Policy>, String> {
     if text.is_empty() {
         return Ok(Arc::new(Policy::default()));
     }

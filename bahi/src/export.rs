@@ -2,14 +2,22 @@
 
 mod rows;
 
-use crate::{config, error::Error, out, product, progress::Progress, wire};
+use crate::{
+    config,
+    error::Error,
+    out,
+    pages::{pages, value},
+    product,
+    progress::Progress,
+    wire,
+};
 use domain::{event::Event, ids::AccountId};
 use event_log::{
     EventLog, Stored, Topic,
     rule::{Reader, Verdict},
 };
 use event_schemas::entry::{Entry, decode_entry};
-use projections::{Page, Replay, Views};
+use projections::{Replay, Views};
 use rows::{Format, Rows};
 use serde_json::{Value, json, value::RawValue};
 use std::{path::PathBuf, sync::Arc};
@@ -344,29 +352,6 @@ fn one_event(partition: u32, offset: u64, entry: &Entry<'_>, event: &Event) -> V
         "outcome": entry.outcome.name(), "type": event.data.type_name(), "effective_at": event.effective_at,
         "data": data,
     })
-}
-
-/// Every row of a list, page by page; the newest rows of some lists come first.
-fn pages(
-    list: impl Fn(&Page<'_>) -> Result<Value, Error>,
-    mut row: impl FnMut(Value) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = Page { limit: Some(projections::page::LIMIT_MAX), cursor: cursor.as_deref() };
-        let mut answer = list(&page)?;
-        if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
-            items.into_iter().try_for_each(&mut row)?;
-        }
-        match answer.get_mut("next_cursor").map(Value::take) {
-            Some(Value::String(next)) => cursor = Some(next),
-            _ => return Ok(()),
-        }
-    }
-}
-
-fn value(answer: impl serde::Serialize) -> Result<Value, Error> {
-    Ok(serde_json::to_value(answer).expect("an answer is JSON"))
 }
 
 fn of(account: &AccountId, row: Value) -> Value {

@@ -1,5 +1,6 @@
 //! The binary `bahi`: a table of subcommands, one file each; knows no rule of the ledger.
 
+mod backup;
 mod bench;
 mod check_config;
 mod demo;
@@ -7,6 +8,8 @@ mod export;
 mod import;
 mod replay;
 mod serve;
+mod show;
+mod tail;
 mod token;
 mod verify;
 
@@ -18,6 +21,7 @@ mod keys;
 mod listener;
 mod market;
 mod out;
+mod pages;
 mod product;
 mod progress;
 mod settings;
@@ -38,7 +42,10 @@ A ledger of your own:
   bahi serve --data ./ledger --listen 127.0.0.1:7070
   bahi token --data ./ledger --role operator
   bahi import bhavcopy sec_bhavdata_full.csv --url http://127.0.0.1:7070 --token TOKEN
+  bahi tail --data ./ledger --follow
+  bahi show ACC1 --data ./ledger
   bahi verify --data ./ledger
+  bahi backup --data ./ledger --out ledger-backup.db
 
 Each subcommand has examples of its own: bahi import --help";
 
@@ -55,10 +62,13 @@ enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
     Token(token::Args),
+    Show(show::Args),
+    Tail(tail::Args),
     Verify(verify::Args),
     Replay(replay::Args),
     Export(export::Args),
     Import(import::Args),
+    Backup(backup::Args),
     Bench(bench::Args),
     CheckConfig(check_config::Args),
 }
@@ -68,10 +78,13 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Token(args) => token::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Tail(args) => tail::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
+        Command::Backup(args) => backup::run(args),
         Command::Bench(args) => bench::run(args),
         Command::CheckConfig(args) => check_config::run(args),
     };

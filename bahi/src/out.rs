@@ -1,7 +1,12 @@
 //! Standard output and error of the subcommands, the one place that writes to them; formats nothing itself.
 
 use crate::error::Error;
-use std::io::{self, Write};
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::AsFd,
+};
+use tokio::{io::Interest, net::unix::pipe};
 
 /// Prints a line, and sees that it has left.
 ///
@@ -12,6 +17,18 @@ pub fn say(line: &str) -> Result<(), Error> {
     out.write_all(line.as_bytes())?;
     out.write_all(b"\n")?;
     Ok(out.flush()?)
+}
+
+/// Resolves once nobody reads standard output any more; never where the system does not tell, as for a file.
+pub async fn gone() {
+    // Only asked about and never written to, so it need not be set to give way.
+    let copy = io::stdout().as_fd().try_clone_to_owned();
+    if let Ok(pipe) = copy.and_then(|out| pipe::Sender::from_file_unchecked(File::from(out)))
+        && pipe.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Prints a line for the person who watches; a closed standard error is not worth failing for.

@@ -1,17 +1,23 @@
-//! `bahi verify`: sequences dense, every entry readable and at one with its headers, and live rows equal to a cold fold.
+//! `bahi verify`: sequences dense, every entry readable and at one with its headers, live rows equal to a cold fold,
+//! and every decision made again.
 
 use crate::{client::Client, config, error::Error, out, product, progress::Progress, replay::hex, wire};
+use commands::redecide::{Policies, Redecided, redecide};
+use domain::{book::RULES, policy::Policy};
 use projections::{Position, Replay, StateHashes, Until, Verified};
 use serde_json::Value;
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr, sync::Arc};
 
 const EXAMPLES: &str = "\
 Examples:
   bahi verify --data ./ledger
   bahi verify --data ./ledger --url http://127.0.0.1:7070 --token $AUDITOR_TOKEN
+  bahi verify --data ./ledger --redecide --policy policy-2025.csv
 
 It reads beside a running server. With --url the server's state hashes are compared with a cold
-replay to the same position. Exit code 1 and the first difference if anything is not as it should be.";
+replay to the same position. With --redecide every command and every fact is decided again at its
+own time, with the market facts, the calendar and the policy that its entry names, and the events
+must be equal; entries made under other rules than this binary's are counted. Exit code 1 and the first difference if anything is not as it should be.";
 
 /// Check the log, and what a running server shows of it
 #[derive(clap::Args)]
@@ -26,6 +32,19 @@ pub struct Args {
     /// An auditor's or operator's token for that server
     #[arg(long, env = "BAHI_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Decide every command again under its recorded context and compare the events
+    #[arg(long)]
+    redecide: bool,
+    /// A policy file that entries were decided under, beside the one that ships; may be given again
+    #[arg(long, value_name = "FILE", requires = "redecide", value_parser = policy)]
+    policy: Vec<Arc<Policy>>,
+}
+
+fn policy(file: &str) -> Result<Arc<Policy>, String> {
+    match file {
+        "" => Err("must be a file".to_owned()),
+        file => config::policy(file),
+    }
 }
 
 /// What a server says it shows.
@@ -52,14 +71,46 @@ pub fn run(args: Args) -> Result<(), Error> {
             // What was recorded since the server answered is checked too.
             check(&log, Until::End).await?;
         }
+        let redecided = match args.redecide {
+            true => Some(decide_again(&log, args.policy).await?),
+            false => None,
+        };
         let replayed = &verified.replayed;
         let (entries, facts, claims, dead) = (replayed.entries, replayed.facts, replayed.claims, replayed.dead);
         out::say(&format!("clean: {entries} entries, {facts} market entries, {claims} claims, {dead} dead"))?;
         out::say(match live {
             Some(_) => "live rows equal a cold replay at their position",
             None => "live rows were not compared: give --url and --token of the running server for that",
-        })
+        })?;
+        redecided.map_or(Ok(()), |redecided| out::say(&told(&redecided)))
     })
+}
+
+async fn decide_again(log: &wire::OpenLog, policies: Vec<Arc<Policy>>) -> Result<Redecided, Error> {
+    let policies: Policies = std::iter::once(Arc::new(Policy::default())).chain(policies).collect();
+    let mut bar = Progress::new(0, "records");
+    let redecided = redecide(&*log.port(), &policies, |done, of| bar.reach_of(done, of)).await;
+    bar.finish();
+    let redecided = redecided.map_err(|why| match why {
+        commands::Error::Policy { .. } => Error::NotClean(format!("{why}: give its file with --policy FILE")),
+        other => other.into(),
+    })?;
+    match redecided.difference {
+        Some(difference) => Err(Error::NotClean(format!("not clean: {difference}"))),
+        None => Ok(redecided),
+    }
+}
+
+fn told(redecided: &Redecided) -> String {
+    let Redecided { entries, facts, not_decided, other_rules, .. } = redecided;
+    let mut said = format!("decided again: {entries} entries and {facts} market entries, all equal");
+    if *not_decided > 0 {
+        said.push_str(&format!("; {not_decided} had been answered without deciding, rightly"));
+    }
+    if *other_rules > 0 {
+        said.push_str(&format!("; {other_rules} were made under other rules than {RULES} and not decided again"));
+    }
+    said
 }
 
 async fn check(log: &wire::OpenLog, until: Until) -> Result<Verified, Error> {

@@ -25,6 +25,19 @@ impl OpenLog {
         Arc::clone(&self.port)
     }
 
+    /// The file that holds it.
+    pub fn path(&self) -> &Path {
+        self.sqlite.path()
+    }
+
+    /// Writes a consistent copy to a file that is new or empty, beside whatever is appended meanwhile.
+    ///
+    /// # Errors
+    /// When the log cannot be read or the file not be written.
+    pub async fn backup(&self, to: &Path) -> Result<(), Error> {
+        Ok(self.sqlite.backup(to).await?)
+    }
+
     /// Lets what waits be written, gives the folder's lock back, and returns then.
     pub async fn close(self) {
         self.sqlite.close().await;
@@ -51,7 +64,7 @@ pub async fn open_to_write(data: &Path, partitions: Option<u32>, max_bytes: Opti
     Ok(OpenLog::new(Sqlite::open(data, options).await?))
 }
 
-/// Opens the log to read, beside a process that writes.
+/// Opens the log to read, beside a process that writes; the data folder or, for a backup, the file itself.
 ///
 /// # Errors
 /// As [`Sqlite::open`]; also when there is none.

@@ -39,6 +39,18 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// An entry was decided under a policy that is not at hand: give it.
+    #[error("the entry at {topic}/{partition}/{offset} was decided under policy {version}, which is not at hand")]
+    Policy {
+        /// Which topic.
+        topic: Topic,
+        /// Which partition.
+        partition: u32,
+        /// Where.
+        offset: u64,
+        /// The policy's version.
+        version: Box<str>,
+    },
     /// A setting is out of range.
     #[error("{0}")]
     Config(&'static str),

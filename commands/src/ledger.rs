@@ -288,7 +288,8 @@ fn behind(submission: &Submission, at: &[u64]) -> Option<Refusal> {
     (!reached).then(|| Rejection::MarketBehind.with("wanted", list(wanted)).with("reached", list(at)))
 }
 
-fn list(offsets: &[u64]) -> String {
+/// Offsets as a refusal shows them.
+pub(crate) fn list(offsets: &[u64]) -> String {
     offsets.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
 }
 

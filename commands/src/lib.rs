@@ -58,10 +58,13 @@ mod venue;
 
 mod registrar;
 
+pub mod redecide;
+
 pub use clock::Clock;
 pub use config::Config;
 pub use desk::Desk;
 pub use error::Error;
 pub use outcome::{Answer, Answered, Outcome, OutcomeResult};
+pub use redecide::{Redecided, redecide};
 pub use running::{Running, start};
 pub use submission::{By, FactSubmission, Submission};

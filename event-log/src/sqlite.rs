@@ -117,7 +117,8 @@ struct LaneState {
 }
 
 impl Sqlite {
-    /// Opens the log in the data folder, which is made when it is opened to be written.
+    /// Opens the log in the data folder, which is made when it is opened to be written. To be read, the log's own
+    /// file will do, whatever its name, as a backup is one.
     ///
     /// Refuses in one line a file that is foreign, newer, damaged, or made with another number of
     /// partitions, and a folder that another process writes to.
@@ -126,7 +127,7 @@ impl Sqlite {
             let max = PARTITIONS_MAX as usize;
             return Err(Error::TooLarge { what: "the number of partitions", max });
         }
-        let path = dir.join(file::FILE_NAME);
+        let path = file::path_in(dir, options.mode)?;
         match options.mode {
             Mode::Write => Sqlite::open_to_write(dir, path, options).await,
             Mode::ReadOnly => Sqlite::open_to_read(path).await,
@@ -184,10 +185,10 @@ impl Sqlite {
         }
     }
 
-    /// Writes a consistent copy of the log to a new file, beside whatever is appended meanwhile.
+    /// Writes a consistent copy of the log to a file that is new or empty, beside whatever is appended meanwhile.
     pub async fn backup(&self, to: &Path) -> Result<(), Error> {
         let path = to.to_owned();
-        if path.exists() {
+        if path.metadata().is_ok_and(|file| file.len() > 0) {
             return Err(Error::Io { path, reason: "there is a file of that name".to_owned() });
         }
         let failed = |failure: sqlx::Error| Failure::from(failure).into_error(&path);

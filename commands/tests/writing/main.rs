@@ -12,6 +12,8 @@ mod faults;
 #[cfg(test)]
 mod market;
 #[cfg(test)]
+mod redecide;
+#[cfg(test)]
 mod snapshots;
 #[cfg(test)]
 mod venue;

@@ -14,7 +14,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Failure, store};
+use super::{Failure, Mode, store};
 use crate::Error;
 
 /// The log's file in the data folder.
@@ -49,6 +49,21 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Fixed {
     pub partitions: u32,
     pub commands_id: Uuid,
+}
+
+/// Where the log of a data folder is. What is only read may be named itself; a folder is needed to write, as a lock,
+/// snapshots and a key are kept beside the log.
+pub(super) fn path_in(dir: &Path, mode: Mode) -> Result<PathBuf, Error> {
+    match (dir.is_file(), mode) {
+        (false, _) => Ok(dir.join(FILE_NAME)),
+        (true, Mode::ReadOnly) => Ok(dir.to_owned()),
+        (true, Mode::Write) => Err(Error::Io {
+            path: dir.to_owned(),
+            reason: format!(
+                "is a file, not a data folder; to serve a backup, copy it to {FILE_NAME} in a folder of its own"
+            ),
+        }),
+    }
 }
 
 /// Takes the folder's lock for as long as the file lives.
@@ -116,7 +131,8 @@ pub(super) fn inspect(path: &Path) -> Result<(), Error> {
         return Err(newer(path, number(60)));
     }
     // Pages that are still in the write-ahead log may be missing here.
-    let wal = path.with_extension("db-wal");
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
     let in_wal = fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0);
     let page_bytes = match u64::from(number(16) >> 16) {
         1 => 65_536,

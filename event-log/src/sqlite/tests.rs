@@ -339,6 +339,11 @@ async fn a_backup_is_a_log_with_what_was_durable() {
     open(&folder, read_only()).await.backup(&copy).await.expect("a copy can be made");
     append(&log, None, records(300..301)).await.expect("it lands");
     assert!(log.backup(&copy).await.is_err(), "a file is never overwritten");
+    let as_it_is = Sqlite::open(&copy, read_only()).await.expect("a copy is read as it is");
+    assert_eq!(read_all(&as_it_is).await, records(0..300));
+    as_it_is.close().await;
+    let to_write = Sqlite::open(&copy, Options::default()).await.err().expect("a file is no folder");
+    assert!(to_write.to_string().contains("copy it to bahi.db"), "{to_write}");
     let restored = open(&other, Options::default()).await;
     assert_eq!(restored.commands_id(), log.commands_id());
     assert_eq!(read_all(&restored).await, records(0..300));
