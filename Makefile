@@ -5,10 +5,10 @@ BENCHES := log orders replay query
 TEST_FLAGS ?= --workspace --no-fail-fast
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test lint bench fixture
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and run the demo: a server with accounts, a venue and a moving market; ARGS="--seed 7" adds options
 	@$(CARGO) run --release --locked --package bahi -- demo $(ARGS)
@@ -22,6 +22,10 @@ lint: ## check format, lints and docs
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+fixture: ## keep a data folder of this release, once, at its release: see tests/fixtures/README.md
+	@$(CARGO) build --locked --workspace --bins --examples
+	@$(CARGO) run --quiet --locked --package tests --example data_folder
 
 bench: ## measure everything that has a bar, in release; BENCHES="log" narrows it
 	@$(CARGO) build --release --locked --package bahi

@@ -152,7 +152,7 @@ impl Server {
         self.client("auditor", &[])
     }
 
-    /// `bahi verify` of the folder and of what this server shows, which must find both clean.
+    /// `bahi verify` of the folder, every decision made again, and of what this server shows; all must be clean.
     ///
     /// # Panics
     /// When it does not.
@@ -160,7 +160,7 @@ impl Server {
     pub fn verify(&self) -> String {
         let token = token(&self.data, "auditor", &[], &[]);
         let data = self.data.to_str().expect("a UTF-8 path");
-        binary::run(["verify", "--data", data, "--url", &self.url(), "--token", &token]).succeeded()
+        binary::run(["verify", "--redecide", "--data", data, "--url", &self.url(), "--token", &token]).succeeded()
     }
 
     /// Ends it as a power cut would.

@@ -93,6 +93,11 @@ fn a_policy_file_with_a_gap_or_an_overlap_is_refused_at_start_with_line_and_code
     server.operator().post("/v1/accounts", json!({ "account": "ACC1" })).must_be(201);
     let entry = server.operator().get("/v1/accounts/ACC1/events");
     assert_eq!(entry.at("/items/0/entry/context/policy"), "own-1");
+    let served = folder.path().to_str().expect("UTF-8");
+    let unnamed = binary::run(["verify", "--data", served, "--redecide"]).failed();
+    assert!(unnamed.contains("policy own-1") && unnamed.contains("--policy"), "{unnamed}");
+    let named = binary::run(["verify", "--data", served, "--redecide", "--policy", policy_path]).succeeded();
+    assert!(named.contains("decided again: 1 entries"), "{named}");
 }
 
 #[test]

@@ -16,8 +16,20 @@ use tests::{
     wait_until,
 };
 
-const SUBCOMMANDS: [&str; 9] =
-    ["serve", "demo", "token", "verify", "replay", "export", "import", "bench", "check-config"];
+const SUBCOMMANDS: [&str; 12] = [
+    "serve",
+    "demo",
+    "token",
+    "show",
+    "tail",
+    "verify",
+    "replay",
+    "export",
+    "import",
+    "backup",
+    "bench",
+    "check-config",
+];
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder can be made")
@@ -90,7 +102,7 @@ fn the_demo_prints_an_address_tokens_and_three_curl_lines_that_work_as_printed()
     wait_until("a price to move", || (prices() != before).then_some(()));
     let status = server.stop();
     assert!(status.success(), "{status}");
-    binary::run(["verify", "--data", text(&data)]).succeeded();
+    binary::run(["verify", "--data", text(&data), "--redecide"]).succeeded();
 }
 
 /// The curl commands among the lines; one that ends in a backslash goes on in the next line.
@@ -173,9 +185,14 @@ fn a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on() {
 fn a_folder_without_a_ledger_is_refused_by_what_only_reads() {
     let folder = folder();
     let empty = text(folder.path());
-    for args in
-        [vec!["verify", "--data", empty], vec!["replay", "--data", empty], vec!["verify", "--data", "no/such/folder"]]
-    {
+    for args in [
+        vec!["verify", "--data", empty],
+        vec!["replay", "--data", empty],
+        vec!["tail", "--data", empty],
+        vec!["show", "ACC1", "--data", empty],
+        vec!["backup", "--data", empty, "--out", "backup.db"],
+        vec!["verify", "--data", "no/such/folder"],
+    ] {
         one_clear_line(binary::run(&args), "bahi serve");
     }
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "reading makes no files");

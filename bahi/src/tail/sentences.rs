@@ -386,7 +386,7 @@ mod tests {
     #[track_caller]
     fn reads_well(name: &str, sentence: &str) {
         assert!(sentence.len() >= "NSE last".len(), "{name}: {sentence:?}");
-        let odd = ["{", "\"", "_v", "Some", "None", "  ", " ,", "null"];
+        let odd = ["{", "\"", "_v", "Some", "None", "  ", " ,", " null"];
         assert!(!odd.iter().any(|odd| sentence.contains(odd)), "{name}: {sentence:?}");
         assert_eq!(sentence.trim_end_matches(['.', ',', ' ']), sentence, "{name}");
     }

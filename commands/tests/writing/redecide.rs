@@ -55,7 +55,7 @@ async fn busy(log: &Memory) {
             ..buy(1, "2610.00")
         };
         let waiting = accepted(running.desk.submit(client(name, "stop", stop)).await).outcome.seq;
-        let cancel = Cancel { order_id: format!("{name}-{waiting}").parse().unwrap() };
+        let cancel = Cancel { order_id: format!("{name}-{waiting}").parse().unwrap(), due_to: None };
         await_entry(log, |entry| {
             entry.events.iter().any(|event| match &event.data {
                 EventData::OrderAccepted(report) => report.order_id == cancel.order_id,
@@ -104,7 +104,9 @@ async fn busy(log: &Memory) {
     running.stop().await;
     clock.set("2026-11-27T18:00:00+05:30");
     let running = started(log, config).await;
-    await_entry(log, |entry| entry.command.kind == "settle" && entry.account.as_str() == "B").await;
+    for kind in ["settle", "report_allotment"] {
+        await_entry(log, |entry| entry.command.kind == kind && entry.account.as_str() == "B").await;
+    }
     running.stop().await;
 }
 
@@ -122,7 +124,7 @@ async fn market(running: &Running) {
     };
     let nav = DayNav {
         scheme: scheme.scheme,
-        date: Date::parse("2026-11-23").unwrap(),
+        date: Date::parse("2026-11-24").unwrap(),
         nav: Nav::parse("50.0000").unwrap(),
         corrects: None,
     };
@@ -255,8 +257,12 @@ async fn an_entry_that_was_decided_under_other_market_facts_is_found() {
     accepted(running.desk.submit(client("A", "o", market_buy(1))).await);
     running.stop().await;
     assert_eq!(again(&log).await.difference, None);
-    // The price and the fact that said so are both changed: that entry is well by itself.
+    // The price and the fact that said so are both changed, and its repeat: those entries are well by themselves.
     let elsewhere = with_facts(&log, |entry| {
+        if let (Ok(Fact::Last(mut fact)), true) = (entry.command.fact(), entry.events.is_empty()) {
+            fact.last = Price::parse("2600.00").unwrap();
+            entry.command.body = Cow::Owned(fact_body(&Fact::from(fact)));
+        }
         for event in &mut entry.events {
             if let MarketEventData::Last(fact) = &mut event.data {
                 fact.last = Price::parse("2600.00").unwrap();

@@ -1,0 +1,130 @@
+//! Keeps a data folder of this release in `tests/fixtures`, for later releases to open; `make fixture` runs it.
+//!
+//! A real server writes it, told over HTTP alone. What is kept is a backup of its log, the state hash of every view,
+//! and the policy that it was decided under. One that was kept is never made again.
+
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+use tests::{
+    Client, binary,
+    story::{SCHEME, Story, day, limit_order, moment},
+    wait_until,
+};
+
+const ACCOUNT: &str = "/v1/accounts/ACC1";
+
+fn main() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(env!("CARGO_PKG_VERSION"));
+    assert!(!kept.exists(), "{} is kept already and is never edited", kept.display());
+    let story = Story::with_a_market();
+    let client = story.investor("ACC1", "100000.00");
+    shares(&story, &client);
+    intraday(&story, &client);
+    funds(&story, &client);
+    history(&story);
+    story.server.verify();
+    fs::create_dir_all(&kept).expect("a folder can be made");
+    keep(&story, &kept);
+}
+
+/// Delivery: bought and settled, sold in part, one order resting, one cancelled, one refused.
+fn shares(story: &Story, client: &Client) {
+    let bought = place(client, limit_order("buy", 10, "99.50"));
+    report(story, &bought, "accepted");
+    fill(story, &bought, "T1", 4, "99.00", 5);
+    fill(story, &bought, "T2", 6, "99.50", 5);
+    wait_until("settled shares", || {
+        let holdings = client.get(&format!("{ACCOUNT}/holdings"));
+        holdings.rows().iter().any(|row| row["settled"] == 10).then_some(())
+    });
+    let sold = place(client, limit_order("sell", 4, "101.00"));
+    fill(story, &sold, "T3", 3, "101.00", 0);
+    place(client, limit_order("buy", 2, "95.00"));
+    let cancelled = place(client, limit_order("buy", 1, "90.00"));
+    report(story, &cancelled, "accepted");
+    let path = format!("{ACCOUNT}/orders/{cancelled}");
+    client.ask("DELETE", &path, &[("Idempotency-Key", "cancel-1")], None).must_be(201);
+    report(story, &cancelled, "cancelled");
+    client.post(&format!("{ACCOUNT}/orders"), limit_order("buy", 5_000, "100.00")).must_be(422);
+    let stop = json!({
+        "instrument": "NSE:STORY", "side": "buy", "quantity": 1, "type": "SL", "price": "106.00",
+        "trigger_price": "105.00", "product": "CNC", "validity": "DAY"
+    });
+    report(story, &place(client, stop), "accepted");
+}
+
+/// An intraday position, opened and closed in part.
+fn intraday(story: &Story, client: &Client) {
+    let mis = |side: &str, quantity: i64, price: &str| {
+        let mut order = limit_order(side, quantity, price);
+        order["product"] = json!("MIS");
+        order
+    };
+    fill(story, &place(client, mis("buy", 20, "100.00")), "M1", 20, "100.00", 0);
+    fill(story, &place(client, mis("sell", 5, "100.50")), "M2", 5, "100.50", 0);
+}
+
+/// A purchase that was allotted, and a redemption that is under way.
+fn funds(story: &Story, client: &Client) {
+    let purchase = json!({ "scheme": SCHEME, "amount": "5000.00", "folio": null });
+    let asked = client.post(&format!("{ACCOUNT}/fund-purchases"), purchase).must_be(201);
+    let id = asked.text_at("/fund_order_id").to_owned();
+    let is_sent = |id: &str| client.get(&format!("{ACCOUNT}/fund-orders")).row("fund_order_id", id)["status"] == "sent";
+    wait_until("the purchase to be sent", || is_sent(&id).then_some(()));
+    let allotment = json!({
+        "account": "ACC1", "fund_order_id": id, "folio": "9876/54", "nav_date": day(0), "nav": "50.0000",
+        "units": "99.995", "stamp_duty": "0.25"
+    });
+    story.venue.post("/v1/venue/allotments", allotment).must_be(201);
+    let redemption = json!({ "scheme": SCHEME, "folio": "9876/54", "units": "40" });
+    let asked = client.post(&format!("{ACCOUNT}/fund-redemptions"), redemption).must_be(201);
+    let id = asked.text_at("/fund_order_id").to_owned();
+    wait_until("the redemption to be sent", || is_sent(&id).then_some(()));
+}
+
+/// A trade and units from before, and an account of which only a trade is known.
+fn history(story: &Story) {
+    let rows = json!({ "rows": [{
+        "key": "NSE/2024-01-10/9001/buy", "instrument": "NSE:STORY", "kind": "purchase", "quantity": 7, "price": "80.00",
+        "exchange": "NSE", "trade_id": "9001", "executed_at": "2024-01-10T10:15:30+05:30"
+    }]});
+    story
+        .operator
+        .ask("POST", &format!("{ACCOUNT}/imports/trades"), &[], Some(rows.to_string().into_bytes()))
+        .must_be(200);
+    let unknown = json!({
+        "account": "STRAY", "order_id": "STRAY-9", "trade_id": "U1", "quantity": 1, "price": "100.00", "executed_at": moment(0)
+    });
+    story.venue.post("/v1/venue/fills", unknown).must_be(201);
+}
+
+fn place(client: &Client, order: Value) -> String {
+    client.post(&format!("{ACCOUNT}/orders"), order).must_be(201).text_at("/order_id").to_owned()
+}
+
+fn report(story: &Story, order: &str, report: &str) {
+    let report = json!({ "account": "ACC1", "order_id": order, "report": report, "at": moment(0) });
+    story.venue.post("/v1/venue/reports", report).must_be(201);
+}
+
+fn fill(story: &Story, order: &str, trade: &str, quantity: i64, price: &str, days_ago: i64) {
+    let fill = json!({
+        "account": "ACC1", "order_id": order, "trade_id": trade, "quantity": quantity, "price": price,
+        "executed_at": moment(days_ago)
+    });
+    story.venue.post("/v1/venue/fills", fill).must_be(201);
+}
+
+/// The log, the hashes of its views and its policy.
+fn keep(story: &Story, kept: &Path) {
+    let log = kept.join("bahi.db");
+    let path = log.to_str().expect("a UTF-8 path");
+    binary::run(["backup", "--data", story.data(), "--out", path]).succeeded();
+    let out = binary::run(["replay", "--data", path, "--json"]).succeeded();
+    let replayed: Value = serde_json::from_str(out.trim()).expect("a line of JSON");
+    let state = json!({ "position": replayed["position"], "entries": replayed["entries"], "views": replayed["views"] });
+    let state = serde_json::to_string_pretty(&state).expect("a value can be written");
+    fs::write(kept.join("state.json"), state + "\n").expect("a file can be written");
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/data/policy.csv");
+    fs::copy(policy, kept.join("policy.csv")).expect("a file can be copied");
+}
