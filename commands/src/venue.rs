@@ -186,7 +186,7 @@ impl Venue {
                 Look::Say(text, command) => {
                     let command_id =
                         CommandId::new(&text).expect("a verb, an order and a number are short and visible");
-                    said.push(Said { about: id, account: id.account, id: command_id, command });
+                    said.push(Said { about: id, account: id.account, id: command_id, command: *command });
                 }
                 Look::Rest => {}
                 Look::Until(opens_at) => drop(self.opening.entry(opens_at).or_default().insert(id)),
@@ -238,7 +238,7 @@ impl Venue {
                 let exchange_order_id = ExchangeOrderId::new(&number).expect("16 digits");
                 let mut accepted = plain(id, ReportKind::Accepted, None, now);
                 accepted.exchange_order_id = Some(exchange_order_id);
-                Look::Say(name, Command::ReportOrder(accepted))
+                Look::Say(name, Command::ReportOrder(accepted).into())
             }
         }
     }
@@ -276,7 +276,7 @@ impl Venue {
                 let instrument = Some(order.instrument);
                 let side = Some(order.side);
                 let fill = Fill { order_id: id, trade_id, quantity, price, executed_at: now, instrument, side };
-                Look::Say(name, Command::RecordFill(fill))
+                Look::Say(name, Command::RecordFill(fill).into())
             }
             None if order.validity == Validity::Ioc => {
                 let reason = Some("nothing to trade with at once");
@@ -299,7 +299,7 @@ impl Venue {
 
 /// What looking at an order gives.
 enum Look {
-    Say(String, Command),
+    Say(String, Box<Command>),
     /// Nothing until its price or its client moves.
     Rest,
     /// Nothing until then.
@@ -351,8 +351,8 @@ fn plain(order_id: OrderId, report: ReportKind, reason: Option<&str>, at: Timest
     Report { order_id, report, exchange_order_id: None, reason, quantity: None, price: None, at }
 }
 
-fn report(order_id: OrderId, kind: ReportKind, reason: Option<&str>, at: Timestamp) -> Command {
-    Command::ReportOrder(plain(order_id, kind, reason, at))
+fn report(order_id: OrderId, kind: ReportKind, reason: Option<&str>, at: Timestamp) -> Box<Command> {
+    Command::ReportOrder(plain(order_id, kind, reason, at)).into()
 }
 
 fn reject(id: OrderId, name: String, reason: &str, now: Timestamp) -> Look {

@@ -305,8 +305,9 @@ async fn a_fact_that_was_changed_is_found() {
 async fn what_was_answered_without_deciding_is_checked_by_its_key_its_offsets_or_its_hash() {
     let log = Memory::new(1);
     busy(&log).await;
+    type Which = fn(&Entry<'_>) -> bool;
     type Change = fn(&mut Entry<'_>);
-    let cases: [(fn(&Entry<'_>) -> bool, Change, &str); 4] = [
+    let cases: [(Which, Change, &str); 4] = [
         (|entry| entry.first.is_some(), |entry| entry.first = Some(1), "it repeats no entry"),
         (
             |entry| refusal(entry) == Some(Rejection::IdempotencyKeyReused),

@@ -297,7 +297,6 @@ struct Delivered {
 }
 
 impl Delivered {
-    #[expect(clippy::too_many_arguments, reason = "each is a plain fact of the one trade that is delivered")]
     fn new(
         book: &Book,
         instrument: InstrumentId,
