@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tests::{
     Client, Reply,
     story::{SHARE, Story, day, limit_order, moment},
+    wait_until,
 };
 
 /// Ten shares bought four days ago; the trade is told only now.
@@ -112,7 +113,8 @@ fn a_corrected_price_values_what_is_known_now_and_leaves_what_was_known_then() {
     late.story.operator.post("/v1/market/prices", bar("102.00", json!(seq))).must_be(201);
     let last = json!({ "instrument": SHARE, "last": "102.00", "at": moment(0) });
     late.story.operator.post("/v1/market/prices", last).must_be(201);
-    assert_eq!(valued(&[]), json!("1020.00"));
+    // A price is seen when its view has it; a read waits only for what its own account wrote.
+    wait_until("the holding at the new price", || (valued(&[]) == json!("1020.00")).then_some(()));
     assert_eq!(valued(&[("as_of_offset", &known)]), json!("1000.00"), "as it was known then");
 }
 

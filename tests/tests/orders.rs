@@ -295,9 +295,13 @@ fn a_short_sale_needs_no_shares_and_loses_at_once_when_the_market_rises() {
         .operator
         .post("/v1/market/prices", json!({ "instrument": SHARE, "last": "104.00", "at": moment(0) }))
         .must_be(201);
-    let portfolio = life.client.get("/v1/accounts/ACC1/portfolio");
-    let row = portfolio.row("instrument", SHARE);
-    assert_eq!((&row["product"], &row["unrealised"]), (&json!("MIS"), &json!("-40.00")));
+    // A price is seen when its view has it; a read waits only for what its own account wrote.
+    wait_until("the position at the new price", || {
+        let portfolio = life.client.get("/v1/accounts/ACC1/portfolio");
+        let row = portfolio.row("instrument", SHARE);
+        assert_eq!(row["product"], "MIS");
+        (row["unrealised"] == "-40.00").then_some(())
+    });
     let bought = life.placed(intraday("buy", 10, "104.00"));
     life.filled(&bought, "T2", 10, "104.00");
     assert_eq!(life.cash().text_at("/available"), "960.00");

@@ -167,6 +167,21 @@ async fn a_reader_beside_the_writer_sees_and_follows_what_is_durable() {
 }
 
 #[tokio::test]
+async fn the_file_alone_holds_everything_once_its_writer_is_closed_though_a_reader_is_not() {
+    let (folder, copied) = (folder(), folder());
+    let log = open(&folder, Options::default()).await;
+    append(&log, Some(0), records(0..50)).await.expect("an append succeeds");
+    let reader = open(&folder, read_only()).await;
+    assert_eq!(read_all(&reader).await.len(), 50);
+    log.close().await;
+    fs::copy(folder.path().join("bahi.db"), copied.path().join("bahi.db")).expect("the file can be copied");
+    let copy = open(&copied, read_only()).await;
+    assert_eq!(read_all(&copy).await, read_all(&reader).await);
+    reader.close().await;
+    copy.close().await;
+}
+
+#[tokio::test]
 async fn a_follower_is_told_when_the_log_is_closed() {
     let folder = folder();
     let log = open(&folder, Options::default()).await;

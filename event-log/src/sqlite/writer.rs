@@ -150,11 +150,15 @@ impl Writer {
         }
         self.write_all_keys().await;
         self.shared.close_readers().await;
-        // The last connection to close moves the write-ahead log into the file and removes it.
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::warn!(%error, "the log's file was not closed cleanly");
+        // The last connection to close moves the write-ahead log into the file and removes it. That may be a reader
+        // elsewhere, which cannot: what is durable is moved here, so that the file alone holds it.
+        if let Some(mut connection) = self.connection.take() {
+            if let Err(error) = file::settle(&mut connection, &self.shared.path).await {
+                tracing::warn!(%error, "the write-ahead log was not moved into the log's file");
+            }
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "the log's file was not closed cleanly");
+            }
         }
         drop(self.lock.take());
         self.shared.closed.send_replace(true);
