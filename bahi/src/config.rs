@@ -230,7 +230,7 @@ pub fn policy(text: &str) -> Result<Arc<Policy>, String> {
         return Ok(Arc::new(Policy::default()));
     }
     let policy = std::fs::read_to_string(text).map_err(|why| why.to_string())?;
-    Policy::parse(&policy).map(Arc::new).map_err(|why| why.to_string())
+    Policy::parse_own(&policy).map(Arc::new).map_err(|why| why.to_string())
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

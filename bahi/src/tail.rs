@@ -81,7 +81,9 @@ async fn tail(args: &Args, log: Arc<dyn EventLog>) -> Result<(), Error> {
     let first = First::new(args.from, &*log).await?;
     let last = usize::try_from(args.last).unwrap_or(usize::MAX);
     let (mut kept, mut bar) = (VecDeque::new(), Progress::new(0, "records"));
+    let mut any = false;
     while let Some(seen) = next(&mut lanes, &*log).await? {
+        any = true;
         match &first {
             Some(first) if first.is_before(&seen) => {}
             Some(_) => printer.print(&seen)?,
@@ -99,7 +101,14 @@ async fn tail(args: &Args, log: Arc<dyn EventLog>) -> Result<(), Error> {
     }
     bar.finish();
     kept.iter().try_for_each(|seen| printer.print(seen))?;
-    if args.follow { follow(lanes, log, printer).await } else { Ok(()) }
+    match args.account {
+        // One that is followed may come yet.
+        Some(account) if !any && !args.follow => {
+            Err(Error::Usage(format!("{account}: no such account in this ledger")))
+        }
+        _ if args.follow => follow(lanes, log, printer).await,
+        _ => Ok(()),
+    }
 }
 
 /// What is printed first, when an offset is named.

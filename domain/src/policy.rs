@@ -268,6 +268,19 @@ impl Policy {
         let version = version.ok_or_else(|| PolicyError::new(0, Fault::Version, "no version line"))?;
         Self::of(version, &rules)
     }
+    /// Reads a policy file that is not the shipped one.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`], and when it has the shipped file's version and other rules: entries name the version alone.
+    pub fn parse_own(text: &str) -> Result<Self, PolicyError> {
+        let (own, shipped) = (Self::parse(text)?, Self::default());
+        if own.version == shipped.version && own != shipped {
+            let problem =
+                format!("{} is the shipped file's, whose rules are others: give this one its own", own.version);
+            return Err(PolicyError::new(0, Fault::Version, problem));
+        }
+        Ok(own)
+    }
     /// The version of the file, recorded in every entry.
     pub fn version(&self) -> &str {
         &self.version

@@ -189,7 +189,7 @@ impl Instrument {
 
     fn convert(&mut self, converted: &Converted, at: Timestamp) {
         // Leaves as by a trade at what it had cost: without a gain, unless a trade told later had happened before.
-        let closing = if converted.side == Side::Buy { Side::Sell } else { Side::Buy };
+        let closing = converted.side.opposite();
         self.trade_intraday(converted.trade_date, closing, converted.quantity, converted.value);
         let Some(exchange) = converted.instrument.exchange() else { return };
         let trade = DayTrade { at, quantity: converted.quantity.shares(), value: converted.value };
@@ -203,8 +203,8 @@ impl Instrument {
             Side::Sell => self.sold -= undone.value,
         }
         if let Some(trade) = &undone.intraday {
-            let opposite = if undone.side == Side::Buy { Side::Sell } else { Side::Buy };
-            return self.trade_intraday(trade.session_date, opposite, undone.quantity, undone.value);
+            let (session, opposite) = (trade.session_date, undone.side.opposite());
+            return self.trade_intraday(session, opposite, undone.quantity, undone.value);
         }
         let trade = DayTrade { at: undone.executed_at, quantity: undone.quantity.shares(), value: undone.value };
         let day = self.days.iter_mut().find(|day| day.trade_date == trade_date && day.exchange == undone.exchange);

@@ -87,6 +87,13 @@ fn a_policy_file_with_a_gap_or_an_overlap_is_refused_at_start_with_line_and_code
             assert!(ran.err.contains(said), "{subcommand}: {}{}", ran.out, ran.err);
         }
     }
+    // The version is all that an entry names: two policies cannot share one.
+    fs::write(&policy, shipped.replace("intraday_margin,2010-01-01,20", "intraday_margin,2010-01-01,90"))
+        .expect("a file");
+    let ran = binary::run(["serve", "--data", data, "--policy", policy_path]);
+    assert!(ran.code != Some(0) && ran.err.contains("policy_version"), "{}{}", ran.out, ran.err);
+    fs::write(&policy, shipped).expect("a file can be written");
+    binary::run(["check-config", "--data", data, "--policy", policy_path]).succeeded();
     own("redemption_margin,2020-01-01,5");
     binary::run(["check-config", "--data", data, "--policy", policy_path]).succeeded();
     let server = tests::Server::start_with(folder.path(), &["--policy", policy_path], &[]);

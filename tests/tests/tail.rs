@@ -122,7 +122,8 @@ fn json_lines_hold_the_entries_as_they_are_stored_from_an_offset_on() {
     }
     let second = stored.rows()[1]["offset"].to_string();
     assert_eq!(tail(&story, &["--account", "ACC1", "--from", &second, "--json"]).len(), 1);
-    assert!(tail(&story, &["--account", "NOBODY", "--from", "0"]).is_empty());
+    let nobody = binary::run(["tail", "--data", story.data(), "--account", "NOBODY"]);
+    assert_eq!(nobody.failed(), "bahi: NOBODY: no such account in this ledger\n");
 }
 
 #[test]

@@ -36,24 +36,26 @@ pub async fn of_folder(data: &Path, asked: &Asked) -> Result<Value, Error> {
     let views = &replayed.views;
     let newest = Page { limit: Some(*orders), cursor: None };
     if let Some(offset) = as_of_offset {
-        let past = past(&*log, views, account, AsOf::Offset(*offset)).await.map_err(|why| unknown(why, account))?;
+        let past = past(&*log, views, account, AsOf::Offset(*offset))
+            .await
+            .map_err(|why| unknown(why, account, *as_of_offset))?;
         let reading = past.reading();
         let mut book = parts(&reading)?;
         book["orders"] = value(reading.orders(&Default::default(), &newest)?)?;
         book["fund_orders"] = value(reading.fund_orders(&Default::default(), &newest)?)?;
         return Ok(book);
     }
-    let mut book = views.read(account, parts).ok_or_else(|| nobody(account))??;
+    let mut book = views.read(account, parts).ok_or_else(|| nobody(account, None))??;
     let listing = Listing::Orders(Default::default());
     let read = read_list(&*log, views, account, &listing, &newest, |reading| {
         value(reading.orders(&Default::default(), &newest)?)
     });
-    book["orders"] = read.await?.ok_or_else(|| nobody(account))??;
+    book["orders"] = read.await?.ok_or_else(|| nobody(account, None))??;
     let listing = Listing::FundOrders(Default::default());
     let read = read_list(&*log, views, account, &listing, &newest, |reading| {
         value(reading.fund_orders(&Default::default(), &newest)?)
     });
-    book["fund_orders"] = read.await?.ok_or_else(|| nobody(account))??;
+    book["fund_orders"] = read.await?.ok_or_else(|| nobody(account, None))??;
     Ok(book)
 }
 
@@ -80,7 +82,7 @@ pub async fn of_server(client: &Client, asked: &Asked) -> Result<Value, Error> {
         let query = query.strip_prefix('&').map(|query| format!("?{query}")).unwrap_or_default();
         let answer = client.get(&format!("accounts/{account}{route}{query}")).await?;
         let is_unknown = answer.body.get("code").and_then(Value::as_str) == Some("unknown_account");
-        if is_unknown { Err(nobody(account)) } else { answer.ok() }
+        if is_unknown { Err(nobody(account, *as_of_offset)) } else { answer.ok() }
     };
     let all = async |route: &str| {
         let mut first = get(route, &format!("&limit={LIMIT_MAX}")).await?;
@@ -102,13 +104,16 @@ pub async fn of_server(client: &Client, asked: &Asked) -> Result<Value, Error> {
     }))
 }
 
-fn unknown(why: projections::Error, account: &AccountId) -> Error {
+fn unknown(why: projections::Error, account: &AccountId, as_of_offset: Option<u64>) -> Error {
     match why {
-        projections::Error::UnknownAccount { .. } => nobody(account),
+        projections::Error::UnknownAccount { .. } => nobody(account, as_of_offset),
         other => other.into(),
     }
 }
 
-fn nobody(account: &AccountId) -> Error {
-    Error::Usage(format!("{account}: no such account in this ledger"))
+fn nobody(account: &AccountId, as_of_offset: Option<u64>) -> Error {
+    Error::Usage(match as_of_offset {
+        Some(offset) => format!("{account}: no entry of this account at offset {offset} or before"),
+        None => format!("{account}: no such account in this ledger"),
+    })
 }

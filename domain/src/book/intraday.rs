@@ -146,6 +146,11 @@ pub(super) fn cancels(order: &Order, context: &Context<'_>) -> Option<(Timestamp
     if order.squares_off || order.waiting.is_some() || order.cancelled_by_due {
         return None;
     }
+    square_off_of(order, context)
+}
+
+/// From when until when positions of an order's session are squared off.
+pub(super) fn square_off_of(order: &Order, context: &Context<'_>) -> Option<(Timestamp, Timestamp)> {
     let exchange = order.instrument.exchange()?;
     let session = context.market.calendar.session(context.calendar, exchange, order.session_date)?;
     Some((square_off_at(&session, context), session.closes_at()))

@@ -125,13 +125,10 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
         market_protection: order.market_protection.filter(|_| !order_type.has_limit()),
     };
     let listing = tradable(order.instrument, context)?;
-    if order.product == Product::Mis {
-        let exchange = listing.instrument.exchange;
-        let session = context.market.calendar.session(context.calendar, exchange, order.session_date);
-        let square_off = session.map(|session| intraday::square_off_at(&session, context));
-        if let Some(square_off) = square_off.filter(|at| context.now >= *at) {
-            return Err(Rejection::SquareOffPassed.with("square_off_at", square_off));
-        }
+    if order.product == Product::Mis
+        && let Some((square_off, _)) = intraday::square_off_of(order, context).filter(|(from, _)| context.now >= *from)
+    {
+        return Err(Rejection::SquareOffPassed.with("square_off_at", square_off));
     }
     terms.check_type()?;
     terms.check_price(listing, order.session_date)?;

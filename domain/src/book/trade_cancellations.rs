@@ -116,10 +116,10 @@ impl Trade {
         match order.product {
             Product::Mis => {
                 let too_large = || Rejection::AmountTooLarge.with("quantity", self.quantity);
-                let opposite = if self.side == Side::Buy { Side::Sell } else { Side::Buy };
                 let session = order.session_date;
                 let open = intraday::position(book, session, self.instrument);
-                let mut trade = open.trade(session, opposite, self.quantity, self.value).ok_or_else(too_large)?;
+                let mut trade =
+                    open.trade(session, self.side.opposite(), self.quantity, self.value).ok_or_else(too_large)?;
                 let margin = context.policy.intraday_margin(session);
                 trade.after = trade.after.on_margin(margin).ok_or_else(too_large)?;
                 let after = Some(trade.after.quantity);
