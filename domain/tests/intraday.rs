@@ -228,6 +228,8 @@ fn a_fill_of_all_that_stood_leaves_room_for_the_more_that_was_asked() {
             (rejected.book().orders[&3].status, rejected.book().orders[&3].blocked),
             (Status::Filled, Money::ZERO)
         );
+        let over = filled.clone().at(CLOSE).and_all_due();
+        assert_eq!(over.book().orders[&3].status, Status::Filled, "nothing was left to expire");
         let granted = filled.and(report(3, ReportKind::Modified)).and(fill(3, "T2", 10, "100.00"));
         let order = &granted.book().orders[&3];
         assert_eq!((order.status, order.filled, order.blocked), (Status::Filled, shares(20), Money::ZERO));

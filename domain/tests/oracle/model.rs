@@ -104,6 +104,10 @@ impl Order {
     fn end(&mut self, status: &'static str) {
         (self.status, self.blocked, self.blocked_shares, self.waiting) = (status, 0, 0, Waiting::Nothing);
     }
+    /// An order of which all has traded, though more was asked, is filled whatever ends it.
+    fn end_unless_filled(&mut self, status: &'static str) {
+        self.end(if self.filled == self.quantity { "filled" } else { status });
+    }
     /// Blocks what is pending, as the order stands.
     fn block(&mut self) {
         let pending = self.pending();
@@ -370,9 +374,8 @@ impl Model {
                     order.block();
                 }
             }
-            (ReportKind::Cancelled | ReportKind::Expired, _) if order.filled == order.quantity => order.end("filled"),
-            (ReportKind::Cancelled, _) => order.end("cancelled"),
-            (ReportKind::Expired, _) => order.end("expired"),
+            (ReportKind::Cancelled, _) => order.end_unless_filled("cancelled"),
+            (ReportKind::Expired, _) => order.end_unless_filled("expired"),
             _ => {}
         }
     }
@@ -520,7 +523,7 @@ impl Model {
             entries += 1;
         }
         for order in self.orders.values_mut().filter(|order| !order.is_over() && has_passed_close(order.session)) {
-            order.end("expired");
+            order.end_unless_filled("expired");
             entries += 1;
         }
         while let Some(day) = self.traded.first_key_value().map(|(day, _)| *day).filter(|day| *day < today) {
