@@ -1,14 +1,14 @@
-# Each target does all of its own set-up on a fresh machine: see .ci/cargo and .ci/schemathesis.
+# Each target does all of its own set-up on a fresh machine: see .ci/cargo, .ci/schemathesis and deploy/local/services.
 
 CARGO := .ci/cargo
 BENCHES := log orders replay query
 TEST_FLAGS ?= --workspace --no-fail-fast
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fixture
+.PHONY: help run test lint bench fixture services services-down services-status
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and run the demo: a server with accounts, a venue and a moving market; ARGS="--seed 7" adds options
 	@$(CARGO) run --release --locked --package bahi -- demo $(ARGS)
@@ -30,3 +30,12 @@ fixture: ## keep a data folder of this release, once, at its release: see tests/
 bench: ## measure everything that has a bar, in release; BENCHES="log" narrows it
 	@$(CARGO) build --release --locked --package bahi
 	@for name in $(BENCHES); do $(CARGO) run --quiet --release --locked --package bahi -- bench $$name || exit 1; done
+
+services: ## start Kafka, PostgreSQL and Redis on this machine and wait until they answer; SERVICES="postgres" narrows it
+	@deploy/local/services up $(SERVICES)
+
+services-down: ## stop them; their data stays, until: deploy/local/services wipe
+	@deploy/local/services down $(SERVICES)
+
+services-status: ## say which of them answer, and where
+	@deploy/local/services status $(SERVICES) || true
