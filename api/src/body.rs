@@ -12,9 +12,10 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
-use std::{error::Error as _, marker::PhantomData, time::Duration};
+use std::{marker::PhantomData, time::Duration};
 use utoipa::openapi::{
     ArrayBuilder, ObjectBuilder, RefOr, Schema,
     schema::{AdditionalProperties, Type},
@@ -28,6 +29,10 @@ pub const LIST_BODY_BYTES_MAX: usize = 2 << 20;
 pub const ITEMS_MAX: usize = 1_000;
 /// How long a body may take to arrive: a slower caller holds a connection, not a handler.
 pub const BODY_WAIT_MS: u64 = 10_000;
+/// Most bytes of a refused body that are read and thrown away before the refusal is sent.
+const LEFTOVER_BYTES_MAX: u64 = 8 << 20;
+/// How long that may take.
+const LEFTOVER_WAIT_MS: u64 = 1_000;
 
 /// A body that is read straight into a typed value and explained by a table.
 pub trait Body: DeserializeOwned + Send {
@@ -189,27 +194,51 @@ fn counted(items: usize, pointer: &str) -> Result<(), Problem> {
 /// # Errors
 /// 415 for another content type, 413 over the limit, 408 when it does not arrive in time, 400 when it breaks off.
 async fn read(request: Request, max: usize) -> Result<Bytes, Problem> {
-    let (parts, body) = request.into_parts();
-    if !is_json(&parts.headers) {
-        return Err(Problem::new(
+    let (parts, mut body) = request.into_parts();
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let taken = if !is_json(&parts.headers) {
+        Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
             "the body must be application/json",
-        ));
-    }
-    let announced =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|announced| announced > max as u64) {
-        return Err(too_large(max));
-    }
-    match tokio::time::timeout(Duration::from_millis(BODY_WAIT_MS), axum::body::to_bytes(body, max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) => {
-            Err(too_large(max))
+        ))
+    } else if announced.is_some_and(|announced| announced > max as u64) {
+        Err(too_large(max))
+    } else {
+        match tokio::time::timeout(Duration::from_millis(BODY_WAIT_MS), Limited::new(&mut body, max).collect()).await {
+            Ok(Ok(read)) => return Ok(read.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max)),
+            Ok(Err(_)) => return Err(Problem::field("invalid_body", "", "broke off before its end")),
+            Err(_) => {
+                return Err(Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "body_timeout",
+                    "the body did not arrive in time",
+                ));
+            }
         }
-        Ok(Err(_)) => Err(Problem::field("invalid_body", "", "broke off before its end")),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive in time")),
+    };
+    if announced.is_none_or(|announced| announced <= LEFTOVER_BYTES_MAX) {
+        throw_away(body).await;
     }
+    taken
+}
+
+/// Reads what is left of a body that is refused, within bounds. A connection that is closed while its caller still
+/// writes is reset, and the caller would see that in place of the refusal (RFC 9112 section 9.6, 2022-06).
+async fn throw_away(mut body: axum::body::Body) {
+    let left = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if bytes > LEFTOVER_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whether it ended, broke off or took too long, the refusal is the answer.
+    let _ended = tokio::time::timeout(Duration::from_millis(LEFTOVER_WAIT_MS), left).await;
 }
 
 fn too_large(max: usize) -> Problem {
