@@ -68,6 +68,7 @@ impl Conditions {
         let url = format!("http://{}", self.server.address);
         let words = [
             OsStr::new("verify"),
+            OsStr::new("--redecide"),
             OsStr::new("--data"),
             self.folder.path().as_os_str(),
             OsStr::new("--url"),

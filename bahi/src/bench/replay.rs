@@ -79,7 +79,7 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     if records != entries {
         return Err(Error::NotClean(format!("{records} records replayed, {entries} were made")));
     }
-    server::output_of(&[OsStr::new("verify"), data[0], data[1]]).await?;
+    server::output_of(&[OsStr::new("verify"), OsStr::new("--redecide"), data[0], data[1]]).await?;
     let measure = |name: &str, seconds: f64| Measure {
         name: name.to_owned(),
         per_second: entries as f64 / seconds,

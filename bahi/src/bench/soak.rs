@@ -109,7 +109,8 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
     let samples = order_on(&server, &minter, made.accounts, orders).await?;
     let ordering = began.elapsed();
     server.stop().await?;
-    server::output_of(&[OsStr::new("verify"), OsStr::new("--data"), folder.path().as_os_str()]).await?;
+    let words = [OsStr::new("verify"), OsStr::new("--redecide"), OsStr::new("--data"), folder.path().as_os_str()];
+    server::output_of(&words).await?;
 
     let entries = entries_of(folder.path()).await?;
     let rate = |name: &str, count: u64, took: Duration| Measure {
