@@ -14,8 +14,10 @@ use std::collections::HashSet;
 
 /// Commands looked up together, and decided before the writer lets other tasks run: well under a millisecond.
 pub(crate) const BURST_COMMANDS: usize = 64;
-/// Due commands decided before clients are looked at again, so that a day's end does not starve them.
-const DUE_COMMANDS: usize = 32;
+/// Due commands decided before clients are looked at again, so that a day's end does not starve them; as many as of
+/// clients, since a command makes about one due (an order its expiry, a fill its netting or settling), and work that
+/// falls behind for ever would keep every order open.
+const DUE_COMMANDS: usize = BURST_COMMANDS;
 
 /// A command that can be decided.
 pub(crate) struct Staged<I> {
