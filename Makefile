@@ -13,10 +13,11 @@ help: ## say what there is to make
 run: ## build and run the demo: a server with accounts, a venue and a moving market; ARGS="--seed 7" adds options
 	@$(CARGO) run --release --locked --package bahi -- demo $(ARGS)
 
-test: ## run every test, from single sums to the running binary; TEST_FLAGS="--package domain" narrows it
+test: ## start the services and run every test, from single sums to the running binary; TEST_FLAGS="--package domain" narrows it
 	@.ci/schemathesis
+	@deploy/local/services up
 	@$(CARGO) build --locked --workspace --bins --tests
-	@$(CARGO) test --locked $(TEST_FLAGS)
+	@eval "$$(deploy/local/services env)" && $(CARGO) test --locked $(TEST_FLAGS)
 
 lint: ## check format, lints and docs
 	@$(CARGO) fmt --all --check

@@ -11,6 +11,7 @@ mod serve;
 mod show;
 mod tail;
 mod token;
+mod topics;
 mod verify;
 
 mod client;
@@ -69,6 +70,7 @@ enum Command {
     Export(export::Args),
     Import(import::Args),
     Backup(backup::Args),
+    Topics(topics::Args),
     Bench(bench::Args),
     CheckConfig(check_config::Args),
 }
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Backup(args) => backup::run(args),
+        Command::Topics(args) => topics::run(args),
         Command::Bench(args) => bench::run(args),
         Command::CheckConfig(args) => check_config::run(args),
     };

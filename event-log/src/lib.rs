@@ -18,6 +18,7 @@ pub mod record;
 
 pub mod rule;
 
+pub mod kafka;
 pub mod memory;
 pub mod sqlite;
 
@@ -231,6 +232,40 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
+    /// No broker can be asked; nothing was appended. Works again when one answers.
+    #[error("the log's brokers cannot be reached: {reason}")]
+    Unreachable {
+        /// Which, and what was seen.
+        reason: String,
+    },
+    /// The topics are not what the log needs. See `bahi topics plan`.
+    #[error("the log's topics are not as they have to be: {reason}")]
+    Topics {
+        /// Which, and what to do.
+        reason: String,
+    },
+    /// Records that were there are gone: a topic was cut or made anew. Nothing is read further.
+    #[error("{topic} partition {partition} has lost records ({reason}); restore it before going on")]
+    Cut {
+        /// The topic.
+        topic: Topic,
+        /// Its partition.
+        partition: u32,
+        /// What was seen.
+        reason: String,
+    },
+    /// A record is not one of this product. Nothing is read past it.
+    #[error("{topic} partition {partition} offset {offset} is not a record of Bahi: {reason}")]
+    Record {
+        /// The topic.
+        topic: Topic,
+        /// Its partition.
+        partition: u32,
+        /// Where it stands.
+        offset: u64,
+        /// What does not read.
+        reason: String,
+    },
     /// The store failed otherwise; nothing was appended.
     #[error("{}: {reason}", path.display())]
     Io {
@@ -245,7 +280,7 @@ impl Error {
     /// Whether the same append may be tried again as it is.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Full | Error::Busy | Error::Io { .. } => true,
+            Error::Full | Error::Busy | Error::Unreachable { .. } | Error::Io { .. } => true,
             Error::NotTheEnd { .. }
             | Error::Unknown { .. }
             | Error::TooLarge { .. }
@@ -256,6 +291,9 @@ impl Error {
             | Error::Snapshot { .. }
             | Error::Locked { .. }
             | Error::Partitions { .. }
+            | Error::Topics { .. }
+            | Error::Cut { .. }
+            | Error::Record { .. }
             | Error::Absent { .. }
             | Error::ReadOnly
             | Error::Closed => false,

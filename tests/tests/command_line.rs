@@ -16,7 +16,7 @@ use tests::{
     wait_until,
 };
 
-const SUBCOMMANDS: [&str; 12] = [
+const SUBCOMMANDS: [&str; 13] = [
     "serve",
     "demo",
     "token",
@@ -27,6 +27,7 @@ const SUBCOMMANDS: [&str; 12] = [
     "export",
     "import",
     "backup",
+    "topics",
     "bench",
     "check-config",
 ];

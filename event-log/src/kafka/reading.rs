@@ -1,0 +1,215 @@
+//! Reading records that are no longer, or not yet, in memory: consumers that stand where a reader left off, so that one
+//! who reads on is served from what was fetched ahead. Everything here waits; none of it is called from a task.
+
+use std::{sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    config::FromClientConfig,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+
+use super::{
+    Names,
+    settings::{self, ANSWER_WAIT},
+    wire,
+};
+use crate::{Error, READ_BYTES_MAX, READ_RECORDS_MAX, Stored, Topic};
+
+/// The most consumers kept for the next reader: each holds a connection and what it fetched ahead.
+const IDLE_MAX: usize = 8;
+/// Offsets so near to one another are read in one go; a consumer that is moved fetches anew.
+const NEAR: u64 = 512;
+
+/// The consumers of a log that read from where they are told to.
+pub(super) struct Readers {
+    names: Arc<Names>,
+    idle: Mutex<Vec<Standing>>,
+}
+
+/// A consumer, and where it stands.
+struct Standing {
+    consumer: BaseConsumer,
+    place: (Topic, u32),
+    /// The next record it gives.
+    next: u64,
+    /// The end of the partition when it was asked for last.
+    end: u64,
+}
+
+impl Readers {
+    pub(super) fn new(names: Arc<Names>) -> Readers {
+        Readers { names, idle: Mutex::default() }
+    }
+
+    /// Up to `max` records from `from` on, within the limits of one answer; none at or past the end.
+    pub(super) fn read(&self, topic: Topic, partition: u32, from: u64, max: usize) -> Result<Vec<Arc<Stored>>, Error> {
+        let mut standing = self.standing(topic, partition, from)?;
+        if standing.next != from || from >= standing.end {
+            standing.end = self.names.end(standing.consumer.client(), self.names.of(topic), partition)?;
+        }
+        if from >= standing.end || max == 0 {
+            self.put_back(standing);
+            return Ok(Vec::new());
+        }
+        if standing.next != from || standing.place != (topic, partition) {
+            self.stand(&mut standing, topic, partition, from)?;
+        }
+        let read = self.take(&mut standing, max.min(READ_RECORDS_MAX))?;
+        self.put_back(standing);
+        Ok(read)
+    }
+
+    /// The records at exactly these ascending offsets.
+    pub(super) fn read_at(&self, topic: Topic, partition: u32, offsets: &[u64]) -> Result<Vec<Arc<Stored>>, Error> {
+        let (mut found, mut bytes): (Vec<Arc<Stored>>, usize) = (Vec::new(), 0);
+        let mut rest = offsets;
+        while let Some(first) = rest.first().copied() {
+            let near = rest.iter().take_while(|offset| **offset - first < NEAR).count();
+            let last = rest[near - 1];
+            let mut from = first;
+            while from <= last {
+                let span = usize::try_from(last - from + 1).unwrap_or(usize::MAX);
+                let batch = self.read(topic, partition, from, span)?;
+                let Some(end) = batch.last().map(|stored| stored.offset + 1) else { return Ok(found) };
+                for stored in batch.into_iter().filter(|stored| rest.binary_search(&stored.offset).is_ok()) {
+                    if bytes >= READ_BYTES_MAX || found.len() >= READ_RECORDS_MAX {
+                        return Ok(found);
+                    }
+                    bytes += stored.record.value.len();
+                    found.push(stored);
+                }
+                from = end;
+            }
+            rest = &rest[near..];
+        }
+        Ok(found)
+    }
+
+    /// The offsets of the records with this key: all from `from` on are looked at, as a broker has no index by key.
+    pub(super) fn offsets_of(
+        &self,
+        topic: Topic,
+        partition: u32,
+        key: &str,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<u64>, Error> {
+        let (mut found, mut from) = (Vec::new(), from);
+        let max = max.min(READ_RECORDS_MAX);
+        while found.len() < max {
+            let batch = self.read(topic, partition, from, READ_RECORDS_MAX)?;
+            let Some(last) = batch.last() else { break };
+            from = last.offset + 1;
+            let of_key = batch.iter().filter(|stored| stored.record.key.as_deref() == Some(key));
+            found.extend(of_key.map(|stored| stored.offset).take(max - found.len()));
+        }
+        Ok(found)
+    }
+
+    /// The end of a partition.
+    pub(super) fn end(&self, topic: Topic, partition: u32) -> Result<u64, Error> {
+        let standing = self.standing(topic, partition, u64::MAX)?;
+        let end = self.names.end(standing.consumer.client(), self.names.of(topic), partition)?;
+        self.put_back(standing);
+        Ok(end)
+    }
+
+    /// The consumer that stands there, or any other, or a new one.
+    fn standing(&self, topic: Topic, partition: u32, from: u64) -> Result<Standing, Error> {
+        let mut idle = self.idle.lock();
+        let there = idle.iter().position(|idle| idle.place == (topic, partition) && idle.next == from);
+        // The one that was used longest ago is moved, once there are as many as are kept.
+        let any = there.or((idle.len() >= IDLE_MAX).then_some(0));
+        if let Some(any) = any {
+            return Ok(idle.remove(any));
+        }
+        drop(idle);
+        let consumer = BaseConsumer::from_config(&settings::reading(&self.names.brokers, "read"));
+        let consumer = consumer.map_err(|error| self.names.unreachable(&error))?;
+        Ok(Standing { consumer, place: (topic, partition), next: u64::MAX, end: 0 })
+    }
+
+    fn put_back(&self, standing: Standing) {
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE_MAX {
+            idle.push(standing);
+        }
+    }
+
+    /// Moves a consumer.
+    fn stand(&self, standing: &mut Standing, topic: Topic, partition: u32, from: u64) -> Result<(), Error> {
+        let assignment = assignment(self.names.of(topic), partition, from);
+        let moved = assignment.and_then(|assignment| standing.consumer.assign(&assignment));
+        moved.map_err(|error| self.names.unreachable(&error))?;
+        (standing.place, standing.next) = ((topic, partition), from);
+        Ok(())
+    }
+
+    /// Takes records from where the consumer stands, which is before the end.
+    fn take(&self, standing: &mut Standing, max: usize) -> Result<Vec<Arc<Stored>>, Error> {
+        let (topic, partition) = standing.place;
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let until = Instant::now() + ANSWER_WAIT;
+        while taken.len() < max && bytes < READ_BYTES_MAX && standing.next < standing.end {
+            let wait = until.saturating_duration_since(Instant::now());
+            match standing.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    let stored = match wire::incoming(topic, partition, &message) {
+                        Ok(stored) => stored,
+                        // What came before it is given first; asked again, it is the first.
+                        Err(_) if !taken.is_empty() => {
+                            standing.next = u64::MAX;
+                            return Ok(taken);
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    standing.next = stored.offset + 1;
+                    bytes += stored.record.value.len();
+                    taken.push(stored);
+                }
+                Some(Err(error)) if is_cut(&error) => {
+                    let from = standing.next;
+                    return Err(Error::Cut {
+                        topic,
+                        partition,
+                        reason: format!("offset {from} is not there: {error}"),
+                    });
+                }
+                // The client connects again by itself.
+                Some(Err(error)) => tracing::debug!(%topic, partition, %error, "reading goes on"),
+                None if taken.is_empty() => {
+                    let reason = format!(
+                        "{} gave no record of {topic} partition {partition} from offset {} within {} s",
+                        self.names.brokers,
+                        standing.next,
+                        ANSWER_WAIT.as_secs()
+                    );
+                    return Err(Error::Unreachable { reason });
+                }
+                None => return Ok(taken),
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// One partition, from an offset on.
+pub(super) fn assignment(topic: &str, partition: u32, from: u64) -> Result<TopicPartitionList, KafkaError> {
+    let mut assignment = TopicPartitionList::new();
+    let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+    let from = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+    assignment.add_partition_offset(topic, partition, from)?;
+    Ok(assignment)
+}
+
+/// Whether the partition no longer has what it had: it was cut, or made anew.
+pub(super) fn is_cut(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::UnknownTopicOrPartition | Code::UnknownTopic)
+    )
+}

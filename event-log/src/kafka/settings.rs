@@ -1,0 +1,77 @@
+//! Every setting of the broker's client that matters, named and explained; the only place that sets any.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+/// How long an append may take before its result is called unknown. Shorter than a claim's time-out has to be, and
+/// long enough for a broker that restarts.
+pub(super) const DELIVERY_WAIT: Duration = Duration::from_secs(10);
+/// How long a question to a broker may take: its metadata, an end, a page of records.
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// The most bytes of one batch on its way to a broker; one larger record goes alone.
+const BATCH_BYTES: usize = 1_000_000;
+/// The most bytes of one request: the largest record of the port, its key, its headers, and what a batch adds.
+pub(super) const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// The most bytes that a client fetches ahead of its reader.
+const AHEAD_KIB: usize = 32 << 10;
+
+/// What all clients have in common.
+fn common(brokers: &str, name: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config.set("client.id", format!("bahi-{name}"));
+    // A broker that restarts is found again soon: the default waits up to ten seconds between two tries.
+    config.set("reconnect.backoff.ms", "50");
+    config.set("reconnect.backoff.max.ms", "1000");
+    config.set("socket.keepalive.enable", "true");
+    // A topic that is asked for by mistake is not made.
+    config.set("allow.auto.create.topics", "false");
+    config
+}
+
+/// A producer that appends entries in flights: one on its way, the next is gathered meanwhile.
+pub(super) fn appending(brokers: &str) -> ClientConfig {
+    let mut config = common(brokers, "append");
+    // Durable on every replica that has to have it, before it counts as delivered.
+    config.set("acks", "all");
+    // Retries neither double nor reorder within one producer. What a producer leaves behind when it is replaced is
+    // the ledger rule's to judge.
+    config.set("enable.idempotence", "true");
+    // Far longer than a flight takes to be filled: a flight is flushed, never waited for.
+    config.set("linger.ms", "100");
+    config.set("batch.size", BATCH_BYTES.to_string());
+    config.set("batch.num.messages", crate::APPEND_RECORDS_MAX.to_string());
+    config.set("message.max.bytes", REQUEST_BYTES_MAX.to_string());
+    config.set("message.timeout.ms", DELIVERY_WAIT.as_millis().to_string());
+    // A lost answer is asked for again soon, within the time that a delivery has.
+    config.set("retry.backoff.ms", "20");
+    // The partition is computed here (murmur2 of the key), so that both adapters agree; the client never chooses.
+    config.set("partitioner", "murmur2");
+    config
+}
+
+/// A consumer that reads where it is told to and belongs to no group.
+pub(super) fn reading(brokers: &str, name: &str) -> ClientConfig {
+    let mut config = common(brokers, name);
+    // The client asks for a name; no offset is ever committed under it, for readers keep their own.
+    config.set("group.id", format!("bahi-{name}"));
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    // An offset that is not there means that the topic was cut or made anew: never start elsewhere in silence.
+    config.set("auto.offset.reset", "error");
+    // What is there is sent at once.
+    config.set("fetch.min.bytes", "1");
+    config.set("fetch.wait.max.ms", "100");
+    // With the default a consumer that was full pauses for a second.
+    config.set("fetch.queue.backoff.ms", "1");
+    config.set("fetch.error.backoff.ms", "50");
+    config.set("fetch.message.max.bytes", REQUEST_BYTES_MAX.to_string());
+    config.set("queued.max.messages.kbytes", AHEAD_KIB.to_string());
+    config
+}
+
+/// A client that asks about topics and makes them.
+pub(super) fn administering(brokers: &str) -> ClientConfig {
+    common(brokers, "topics")
+}

@@ -1,0 +1,193 @@
+//! The contract on a real broker, and what is the broker's alone. `make services` starts one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::time::timeout;
+
+use super::{topics::Found, *};
+use crate::{contract::PARTITIONS, contract::record, event_log_contract};
+
+/// Where `make services` starts a broker; another is named by `BAHI_KAFKA_BROKERS`.
+const BROKERS: &str = "127.0.0.1:29092";
+/// No step takes longer, on any machine that builds this.
+const WAIT: Duration = Duration::from_secs(60);
+/// One broker: one copy.
+const LAYOUT: Layout = Layout { partitions: PARTITIONS, replication: 1, min_in_sync: 1 };
+
+fn brokers() -> String {
+    std::env::var("BAHI_KAFKA_BROKERS").unwrap_or_else(|_| BROKERS.to_owned())
+}
+
+/// Topics of their own, removed at the end.
+struct Own {
+    topics: Arc<Topics>,
+    prefix: String,
+}
+
+impl Own {
+    fn new() -> Own {
+        let prefix = format!("test-{}", Uuid::new_v4().simple());
+        let topics = Topics::new(&brokers(), &prefix).expect("a client is made");
+        Own { topics: Arc::new(topics), prefix }
+    }
+
+    async fn applied() -> Own {
+        let own = Own::new();
+        let applied = own.topics.apply(LAYOUT).await;
+        applied.unwrap_or_else(|error| panic!("{error}; `make services` starts a broker"));
+        own
+    }
+
+    async fn open(&self) -> Arc<Kafka> {
+        Arc::new(Kafka::open(&brokers(), &self.prefix).await.expect("the log opens"))
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let topics = Arc::clone(&self.topics);
+        // What is left behind by a failure is on a broker for tests.
+        let removing = std::thread::spawn(move || futures::executor::block_on(topics.remove()));
+        drop(removing.join());
+    }
+}
+
+async fn opened() -> (Own, Arc<dyn EventLog>) {
+    let own = Own::applied().await;
+    let log = own.open().await;
+    (own, log)
+}
+
+event_log_contract!(opened);
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(WAIT, future).await.expect("it takes less than the limit")
+}
+
+/// Puts a record of another product into a topic.
+async fn put_foreign(topic: &str) {
+    let mut config = rdkafka::ClientConfig::new();
+    let producer: FutureProducer = config.set("bootstrap.servers", brokers()).create().expect("a producer");
+    let record = FutureRecord::<str, str>::to(topic).partition(0).payload("hello");
+    producer.send(record, WAIT).await.expect("it lands");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_record_is_named_and_nothing_is_read_past_it() {
+    let own = Own::applied().await;
+    let log = own.open().await;
+    let mut follow = log.follow(Topic::Ledger, 0, 0);
+    log.append(Topic::Ledger, 0, None, vec![record("A", 0)]).await.expect("it lands");
+    assert_eq!(within(follow.next()).await.expect("it is followed").len(), 1);
+    put_foreign(&format!("{}.ledger", own.prefix)).await;
+    log.append(Topic::Ledger, 0, None, vec![record("A", 1)]).await.expect("it lands");
+    let followed = within(follow.next()).await;
+    let named = |error: &Error| matches!(error, Error::Record { offset: 1, partition: 0, .. });
+    assert!(followed.as_ref().is_err_and(named), "{followed:?}");
+    let again = within(follow.next()).await;
+    assert!(again.as_ref().is_err_and(named), "it is not passed over: {again:?}");
+    let other = own.open().await;
+    let before = other.read(Topic::Ledger, 0, 0, 10).await.expect("what is before it is read");
+    assert_eq!(before.len(), 1);
+    let read = other.read(Topic::Ledger, 0, 1, 10).await;
+    assert!(read.as_ref().is_err_and(named), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_append_to_one_partition_and_both_read_the_same() {
+    let own = Own::applied().await;
+    let (one, two) = (own.open().await, own.open().await);
+    let mut follow = two.follow(Topic::Ledger, 0, 0);
+    assert_eq!(one.append(Topic::Ledger, 0, Some(0), vec![record("A", 0)]).await.expect("it lands"), 0);
+    assert_eq!(two.append(Topic::Ledger, 0, Some(1), vec![record("B", 1)]).await.expect("it lands"), 1);
+    // One still believes in the end that it made, and nothing stops it: it is told where it stands.
+    let stale = one.append(Topic::Ledger, 0, Some(1), vec![record("A", 1)]).await;
+    assert_eq!(stale.expect("only the rule can say"), 2);
+    let refused = two.append(Topic::Ledger, 0, Some(7), vec![record("B", 2)]).await;
+    assert!(matches!(refused, Err(Error::NotTheEnd { end: 3 })), "{refused:?}");
+    let mut followed = Vec::new();
+    while followed.len() < 3 {
+        followed.extend(within(follow.next()).await.expect("it is followed"));
+    }
+    assert_eq!(followed, one.read(Topic::Ledger, 0, 0, 10).await.expect("it is read"));
+    let keys: Vec<_> = followed.iter().map(|stored| stored.record.key.as_deref()).collect();
+    assert_eq!(keys, [Some("A"), Some("B"), Some("A")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_not_there_is_named() {
+    let refused = within(Kafka::open("127.0.0.1:1", PREFIX)).await.err().expect("nothing listens there");
+    assert!(matches!(refused, Error::Unreachable { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_are_planned_made_once_and_keep_their_identity() {
+    let own = Own::new();
+    let absent = Kafka::open(&brokers(), &own.prefix).await.err().expect("there are no topics");
+    assert!(matches!(&absent, Error::Topics { reason } if reason.contains("bahi topics apply")), "{absent:?}");
+    let plan = own.topics.plan(LAYOUT).await.expect("a plan");
+    assert_eq!(plan.len(), 4);
+    assert!(plan.iter().all(|step| matches!(step, Step::Make(_))), "{plan:?}");
+    assert_eq!(own.topics.apply(LAYOUT).await.expect("they are made"), plan);
+    assert_eq!(own.topics.apply(LAYOUT).await.expect("nothing is left to do"), []);
+    let id = own.open().await.commands_id();
+    assert_eq!(own.open().await.commands_id(), id);
+    let more = Layout { partitions: PARTITIONS + 1, ..LAYOUT };
+    let refused = own.topics.apply(more).await.expect_err("partitions are for ever");
+    assert!(refused.to_string().contains("never changes"), "{refused}");
+}
+
+/// Of a topic as it has to be, with one setting changed.
+fn with(name: &str, value: &str) -> Found {
+    let names = Names::new("b:1", "t").expect("names");
+    let wanted = topics::wanted(&names, LAYOUT).remove(0);
+    let settings = wanted.settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let mut settings: BTreeMap<String, String> = settings.collect();
+    settings.insert(name.to_owned(), value.to_owned());
+    Found { partitions: LAYOUT.partitions, replication: LAYOUT.replication, settings }
+}
+
+#[test]
+fn topic_check_refuses_compaction_and_unclean_election_and_finite_retention() {
+    let names = Names::new("b:1", "t").expect("names");
+    let check = |found: Found| {
+        let all = names.all().iter().map(|name| (name.clone(), with("x", ""))).collect::<BTreeMap<_, _>>();
+        let changed = all.into_iter().map(|(name, as_is)| {
+            let found = if name == "t.ledger" { found.clone() } else { as_is };
+            (name, found)
+        });
+        topics::check(&names, &changed.collect())
+    };
+    check(with("x", "")).expect("topics as they have to be");
+    // How many copies must have a record is the operator's to say.
+    check(with("min.insync.replicas", "2")).expect("more are as good");
+    for (name, value) in [
+        ("cleanup.policy", "compact"),
+        ("cleanup.policy", "compact,delete"),
+        ("unclean.leader.election.enable", "true"),
+        ("retention.ms", "604800000"),
+        ("retention.bytes", "1000000"),
+        ("max.message.bytes", "1048588"),
+    ] {
+        let refused = check(with(name, value)).expect_err("records could be lost");
+        let text = refused.to_string();
+        assert!(text.contains("t.ledger") && text.contains(name) && text.contains(value), "{text}");
+    }
+    let fewer = Found { partitions: 1, ..with("x", "") };
+    let refused = check(fewer).expect_err("topics go in pairs");
+    assert!(refused.to_string().contains("t.ledger has 1 partitions"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_drifted_is_refused_and_set_right() {
+    let own = Own::applied().await;
+    let ledger = format!("{}.ledger", own.prefix);
+    own.topics.set_one(&ledger, "cleanup.policy", "compact").await.expect("it is changed");
+    let refused = Kafka::open(&brokers(), &own.prefix).await.err().expect("it is drift");
+    assert!(refused.to_string().contains("cleanup.policy compact"), "{refused}");
+    let done = own.topics.apply(LAYOUT).await.expect("it is set right");
+    assert!(matches!(&done[..], [Step::Set { topic, name, .. }] if *topic == ledger && name == "cleanup.policy"));
+    own.open().await;
+}

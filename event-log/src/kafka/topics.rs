@@ -1,0 +1,314 @@
+//! The topics that the log needs: what they have to be, what they are, and how the one becomes the other.
+//!
+//! A setting that lets a record be lost or removed is drift, and no log is opened over it.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
+    client::DefaultClientContext,
+    config::FromClientConfig,
+    error::KafkaError,
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer as _},
+    types::RDKafkaErrorCode as Code,
+};
+use uuid::Uuid;
+
+use super::{
+    Names,
+    settings::{self, ANSWER_WAIT, REQUEST_BYTES_MAX},
+    waited,
+};
+use crate::Error;
+
+/// What an operator chooses when topics are made; none of it changes by itself afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Partitions of each topic: fixed for ever, as the partition of an account follows from it.
+    pub partitions: u32,
+    /// Copies of each partition.
+    pub replication: u16,
+    /// Copies that have to have a record before it counts as appended.
+    pub min_in_sync: u16,
+}
+
+impl Default for Layout {
+    /// Sixteen partitions with three copies, of which two have to have each record.
+    fn default() -> Layout {
+        Layout { partitions: 16, replication: 3, min_in_sync: 2 }
+    }
+}
+
+/// A topic as it has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// Its partitions and copies.
+    pub layout: Layout,
+    /// Its settings, by name.
+    pub settings: BTreeMap<&'static str, String>,
+}
+
+/// One thing to be done, or that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The topic is not there.
+    Make(Wanted),
+    /// A setting is another.
+    Set {
+        /// The topic.
+        topic: String,
+        /// The setting.
+        name: String,
+        /// What it is.
+        found: String,
+        /// What it has to be.
+        wanted: String,
+    },
+    /// What nobody can change here: the number of partitions, or of copies.
+    Refuse {
+        /// The topic.
+        topic: String,
+        /// What is wrong, and what can be done.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Make(wanted) => {
+                let Layout { partitions, replication, min_in_sync } = wanted.layout;
+                let name = &wanted.name;
+                write!(out, "make {name}: {partitions} partitions, {replication} copies, {min_in_sync} in sync")
+            }
+            Step::Set { topic, name, found, wanted } => write!(out, "set {topic} {name} to {wanted} (it is {found})"),
+            Step::Refuse { topic, reason } => write!(out, "{topic} {reason}"),
+        }
+    }
+}
+
+/// Every topic as it has to be. For ever, whole, and never with a copy that missed something.
+pub(super) fn wanted(names: &Names, layout: Layout) -> Vec<Wanted> {
+    let settings: BTreeMap<&'static str, String> = [
+        // Nothing is compacted and nothing grows too old or too large: the log is the evidence.
+        ("cleanup.policy", "delete".to_owned()),
+        ("retention.ms", "-1".to_owned()),
+        ("retention.bytes", "-1".to_owned()),
+        ("min.insync.replicas", layout.min_in_sync.to_string()),
+        // A copy that missed records never becomes the one that is read.
+        ("unclean.leader.election.enable", "false".to_owned()),
+        ("max.message.bytes", REQUEST_BYTES_MAX.to_string()),
+    ]
+    .into();
+    names.all().iter().map(|name| Wanted { name: name.clone(), layout, settings: settings.clone() }).collect()
+}
+
+/// A topic as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub partitions: u32,
+    pub replication: u16,
+    pub settings: BTreeMap<String, String>,
+}
+
+/// What has to be done for a topic to be as wanted.
+pub(super) fn steps(wanted: &Wanted, found: Option<&Found>) -> Vec<Step> {
+    let Some(found) = found else { return vec![Step::Make(wanted.clone())] };
+    let mut steps = Vec::new();
+    let mut refuse = |reason| steps.push(Step::Refuse { topic: wanted.name.clone(), reason });
+    let (partitions, copies) = (wanted.layout.partitions, wanted.layout.replication);
+    if found.partitions != partitions {
+        let found = found.partitions;
+        refuse(format!(
+            "has {found} partitions, wanted are {partitions}: an account's partition follows from their number, so it never changes; set --partitions to {found}"
+        ));
+    }
+    if found.replication != copies {
+        let found = found.replication;
+        refuse(format!(
+            "has {found} copies, wanted are {copies}: move its partitions with the broker's own tools, or set --replication to {found}"
+        ));
+    }
+    for (name, wanted_value) in &wanted.settings {
+        let value = found.settings.get(*name).map_or("unknown", String::as_str);
+        if value != wanted_value {
+            let (topic, name) = (wanted.name.clone(), (*name).to_owned());
+            steps.push(Step::Set { topic, name, found: value.to_owned(), wanted: wanted_value.clone() });
+        }
+    }
+    steps
+}
+
+/// Whether what is found may be used: every copy count is the operator's choice, but no record may be lost.
+pub(super) fn check(names: &Names, found: &BTreeMap<String, Found>) -> Result<(), Error> {
+    let partitions = found.values().map(|found| found.partitions).next().unwrap_or(0);
+    for name in names.all() {
+        let refused =
+            |reason: String| Err(Error::Topics { reason: format!("{name} {reason}; see `bahi topics plan`") });
+        let Some(found) = found.get(name) else {
+            return refused("is not there: `bahi topics apply` makes it".to_owned());
+        };
+        // How many copies there are is known to whoever runs the broker.
+        let layout = Layout { partitions, replication: found.replication, min_in_sync: 1 };
+        let wanted = wanted(names, layout).into_iter().find(|wanted| wanted.name == *name);
+        for step in wanted.iter().flat_map(|wanted| steps(wanted, Some(found))) {
+            match step {
+                Step::Set { name, .. } if name == "min.insync.replicas" => {}
+                Step::Set { name, found, wanted, .. } => {
+                    return refused(format!("has {name} {found}, not {wanted}: records could be lost"));
+                }
+                Step::Refuse { reason, .. } => return refused(reason),
+                Step::Make(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks and changes the topics of a log.
+pub struct Topics {
+    names: Names,
+    admin: Arc<AdminClient<DefaultClientContext>>,
+}
+
+impl Topics {
+    /// Of the log with this prefix at these brokers; does not connect yet.
+    pub fn new(brokers: &str, prefix: &str) -> Result<Topics, Error> {
+        let names = Names::new(brokers, prefix)?;
+        let admin = AdminClient::from_config(&settings::administering(brokers));
+        let admin = admin.map_err(|error| names.unreachable(&error))?;
+        Ok(Topics { names, admin: Arc::new(admin) })
+    }
+
+    /// What `apply` would do, in order; nothing when all is as wanted.
+    pub async fn plan(&self, layout: Layout) -> Result<Vec<Step>, Error> {
+        let found = self.found().await?;
+        Ok(wanted(&self.names, layout).iter().flat_map(|wanted| steps(wanted, found.get(&wanted.name))).collect())
+    }
+
+    /// Makes what is missing, sets what is another, and gives what was done. Refuses, before it changes anything, what
+    /// it cannot change.
+    pub async fn apply(&self, layout: Layout) -> Result<Vec<Step>, Error> {
+        let steps = self.plan(layout).await?;
+        if let Some(refused) = steps.iter().find(|step| matches!(step, Step::Refuse { .. })) {
+            return Err(Error::Topics { reason: refused.to_string() });
+        }
+        for step in &steps {
+            match step {
+                Step::Make(wanted) => self.make(wanted).await?,
+                Step::Set { topic, .. } => self.set(topic, layout).await?,
+                Step::Refuse { .. } => {}
+            }
+        }
+        self.identify().await?;
+        Ok(steps)
+    }
+
+    /// Refuses what a log must not be opened over.
+    pub async fn check(&self) -> Result<(), Error> {
+        check(&self.names, &self.found().await?)
+    }
+
+    /// Removes the topics and all that is in them: for tests, which make their own.
+    #[cfg(test)]
+    pub(super) async fn remove(&self) -> Result<(), Error> {
+        let all: Vec<&str> = self.names.all().iter().map(String::as_str).collect();
+        let removed = self.admin.delete_topics(&all, &options()).await;
+        removed.map(drop).map_err(|error| self.names.unreachable(&error))
+    }
+
+    /// Sets one thing and leaves the rest to the broker: for tests of drift.
+    #[cfg(test)]
+    pub(super) async fn set_one(&self, topic: &str, name: &str, value: &str) -> Result<(), Error> {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+        let set = self.admin.alter_configs([&change], &options()).await;
+        self.done("set up", topic, set)
+    }
+
+    async fn make(&self, wanted: &Wanted) -> Result<(), Error> {
+        let partitions = i32::try_from(wanted.layout.partitions).unwrap_or(i32::MAX);
+        let copies = TopicReplication::Fixed(wanted.layout.replication.into());
+        let topic = NewTopic::new(&wanted.name, partitions, copies);
+        let topic = wanted.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
+        let made = self.admin.create_topics([&topic], &options()).await;
+        self.done("make", &wanted.name, made)
+    }
+
+    async fn set(&self, topic: &str, layout: Layout) -> Result<(), Error> {
+        // The broker takes the whole list, so what is right already is said again.
+        let wanted = wanted(&self.names, layout).into_iter().find(|wanted| wanted.name == topic);
+        let settings = wanted.iter().flat_map(|wanted| &wanted.settings);
+        let resource = ResourceSpecifier::Topic(topic);
+        let change = settings.fold(AlterConfig::new(resource), |change, (name, value)| change.set(name, value));
+        let set = self.admin.alter_configs([&change], &options()).await;
+        self.done("set up", topic, set)
+    }
+
+    /// What a broker said to each of what it was asked to do; what was done meanwhile by another is done.
+    fn done<T>(&self, what: &str, topic: &str, answers: Result<Vec<Done<T>>, KafkaError>) -> Result<(), Error> {
+        for answer in answers.map_err(|error| self.names.unreachable(&error))? {
+            match answer {
+                Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
+                Err((_, code)) => {
+                    return Err(Error::Topics { reason: format!("{topic}: the broker would not {what} it: {code}") });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the log its identity, once: the first record of the commands.
+    async fn identify(&self) -> Result<(), Error> {
+        let names = self.names.clone();
+        waited(move || identify(&names)).await
+    }
+
+    async fn found(&self) -> Result<BTreeMap<String, Found>, Error> {
+        let (names, admin) = (self.names.clone(), Arc::clone(&self.admin));
+        let counts = waited(move || names.metadata(admin.inner())).await?;
+        let all: Vec<ResourceSpecifier<'_>> = counts.keys().map(|name| ResourceSpecifier::Topic(name)).collect();
+        if all.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let described = self.admin.describe_configs(&all, &options()).await;
+        let described = described.map_err(|error| self.names.unreachable(&error))?;
+        let mut found = BTreeMap::new();
+        for ((name, (partitions, replication)), resource) in counts.iter().zip(described) {
+            let resource = resource.map_err(|code| Error::Topics {
+                reason: format!("{name}: the broker does not tell its settings: {code}"),
+            })?;
+            let settings = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+            let (partitions, replication) = (*partitions, *replication);
+            found.insert(name.clone(), Found { partitions, replication, settings: settings.collect() });
+        }
+        Ok(found)
+    }
+}
+
+/// A broker's word on one resource.
+type Done<T> = Result<T, (T, Code)>;
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ANSWER_WAIT)).operation_timeout(Some(ANSWER_WAIT))
+}
+
+/// The header that holds the log's identity.
+pub(super) const IDENTITY: &str = "bahi-log";
+
+fn identify(names: &Names) -> Result<(), Error> {
+    let producer = BaseProducer::from_config(&settings::appending(&names.brokers));
+    let producer = producer.map_err(|error| names.unreachable(&error))?;
+    if names.end(producer.client(), names.commands(), 0)? > 0 {
+        return Ok(());
+    }
+    // Two that do this at once leave two records; the first is the log's.
+    let identity = Uuid::new_v4().to_string();
+    let headers = OwnedHeaders::new().insert(Header { key: IDENTITY, value: Some(&identity) });
+    let record: BaseRecord<'_, str, [u8], ()> = BaseRecord::to(names.commands());
+    let record = record.partition(0).payload(&[][..]).headers(headers);
+    producer.send(record).map_err(|(error, _)| names.unreachable(&error))?;
+    producer.flush(ANSWER_WAIT).map_err(|error| names.unreachable(&error))
+}
