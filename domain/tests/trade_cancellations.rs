@@ -55,6 +55,17 @@ fn a_whole_order_whose_trade_is_cancelled_is_cancelled() {
 }
 
 #[test]
+fn an_order_that_expired_stays_expired_when_what_was_left_trades_late_and_the_rest_was_undone() {
+    let over = funded().and(buy(8, "100.00")).and(fill(3, "T1", 7, "100.00")).at("2026-11-23T15:30:00+05:30");
+    let undone = over.and_all_due().and(cancel_trade(3, "T1", TODAY, SOON));
+    let late = undone.and(fill(3, "T2", 1, "100.00"));
+    let order = &late.book().orders[&3];
+    assert_eq!((order.status, order.filled, order.cancelled()), (Status::Expired, shares(1), shares(7)));
+    // Its correction makes it whole.
+    assert_eq!(late.and(fill(3, "T3", 7, "100.00")).book().orders[&3].status, Status::Filled);
+}
+
+#[test]
 fn a_sale_is_undone_and_its_shares_come_back_from_where_they_went() {
     let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
     assert_eq!(sold.book().cash.available(), rupees("101000.00"));

@@ -238,7 +238,8 @@ impl Order {
         self.undone = self.undone.min(self.quantity - self.filled);
         self.settles_on = self.settles_on.max(Some(filled.settlement_date));
         if self.status.is_final() {
-            if self.unfilled().is_zero() {
+            // What it ended as stays, unless it turns out to have traded whole.
+            if self.undone.is_zero() && self.unfilled().is_zero() {
                 self.complete();
             }
         } else if self.unfilled().is_zero() && !self.grows() {
