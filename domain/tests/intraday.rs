@@ -253,6 +253,13 @@ fn a_venue_that_does_not_answer_does_not_keep_a_position_from_being_squared_off(
 }
 
 #[test]
+fn what_else_is_wrong_with_a_change_is_said_before_that_it_comes_too_late() {
+    let standing = bought().and(mis(buy(5, "99.00"))).and(report(5, ReportKind::Accepted)).at(SQUARE_OFF);
+    standing.clone().when(change(5, None, Some("99.01"))).then_refused(Rejection::PriceOffTick);
+    standing.when(change(5, None, Some("99.05"))).then_refused(Rejection::SquareOffPassed);
+}
+
+#[test]
 fn after_square_off_no_intraday_order_is_taken_and_delivery_is() {
     let late = funded().at(SQUARE_OFF);
     late.clone().when(mis(buy(1, "100.00"))).then_refused(Rejection::SquareOffPassed);

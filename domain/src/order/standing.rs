@@ -71,6 +71,8 @@ pub struct Order {
     pub order_type: OrderType,
     /// Day or immediate.
     pub validity: Validity,
+    /// The part of the quantity that the market is shown at a time.
+    pub disclosed_quantity: Option<Quantity>,
     /// Its session.
     pub session_date: Date,
     /// Where it stands.
@@ -115,6 +117,7 @@ impl Order {
             triggered: false,
             order_type: e.order_type,
             validity: e.validity,
+            disclosed_quantity: e.disclosed_quantity,
             session_date: e.session_date,
             status: Status::Requested,
             block_price: e.block_price,
@@ -215,6 +218,8 @@ impl Order {
     }
 
     fn modified(&mut self, modified: &Modified) {
+        // What becomes a stop loss waits for its trigger, whatever it was before.
+        self.triggered &= self.order_type.has_trigger() && modified.order_type.has_trigger();
         self.quantity = modified.quantity;
         self.price = modified.price;
         self.trigger_price = modified.trigger_price;
@@ -268,10 +273,10 @@ impl Order {
 
     /// Where it stands at the venue.
     fn standing(&self) -> Status {
-        match (self.filled.is_zero(), self.is_asleep()) {
-            (false, _) => Status::PartlyFilled,
-            (true, true) => Status::TriggerPending,
-            (true, false) => Status::Open,
+        match (self.is_asleep(), self.filled.is_zero()) {
+            (true, _) => Status::TriggerPending,
+            (false, false) => Status::PartlyFilled,
+            (false, true) => Status::Open,
         }
     }
     /// Whether more shares are asked for: what is filled may not be all.
