@@ -6,7 +6,7 @@ use domain::{
     event::EventData,
     intraday::{Convert, Intraday},
     money::Money,
-    order::{Product, ReportKind, Side, Status},
+    order::{Modify, Product, ReportKind, Side, Status},
     position::Shares,
     rejection::Rejection,
     testing::Given,
@@ -176,6 +176,29 @@ fn a_stop_and_a_target_share_the_position_and_the_one_left_over_blocks_its_margi
     assert_eq!(closed.book().cash.blocked, rupees("240.00"));
     let cancelled = closed.and(report(5, ReportKind::Cancelled));
     assert_eq!(cancelled.book().cash.blocked, Money::ZERO);
+}
+
+#[test]
+fn a_stop_that_is_moved_keeps_its_part_of_the_position_and_one_that_left_gives_it_to_the_next() {
+    let stopped = bought().and(mis(stop(Side::Sell, 10, "95.00", None)));
+    let both = stopped.and(mis(sell(10, "110.00"))).and(report(5, ReportKind::Accepted));
+    let trailing = Modify { trigger_price: Some(price("96.00")), ..change(5, None, None) };
+    let moved = both.and(trailing);
+    assert_eq!(moved.book().cash.blocked, rupees("420.00"), "ten still close and ten still open");
+    let moved = moved.and(report(5, ReportKind::Modified));
+    assert_eq!((moved.book().orders[&5].opening, moved.book().cash.blocked), (shares(0), rupees("420.00")));
+    let left = moved.and(report(5, ReportKind::Cancelled)).and(mis(sell(10, "105.00")));
+    assert_eq!(left.book().cash.blocked, rupees("420.00"), "twenty may be sold, ten of them close");
+}
+
+#[test]
+fn an_order_that_closes_more_than_it_was_counted_on_opens_less() {
+    let long = funded().and(mis(buy(8, "100.00"))).and(fill(3, "T1", 8, "100.00"));
+    let two = long.and(mis(sell(1, "110.00"))).and(mis(sell(8, "110.00")));
+    assert_eq!(two.book().orders[&6].opening, shares(1));
+    let part = two.and(report(5, ReportKind::Rejected)).and(fill(6, "T2", 1, "110.00"));
+    let order = &part.book().orders[&6];
+    assert_eq!((order.opening, order.closing(), order.blocked), (shares(0), shares(7), Money::ZERO));
 }
 
 #[test]

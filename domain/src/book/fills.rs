@@ -7,7 +7,9 @@ use crate::{
     ids::{Exchange, InstrumentId, OrderId, TradeId},
     intraday::IntradayTrade,
     money::{Money, Price, Quantity, Rounding},
-    order::{Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Side, Unmatched, Waiting},
+    order::{
+        Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Reblocked, Side, Unmatched, Waiting,
+    },
     policy::Policy,
     position::{Changed, Day, Position, Reason, Shares},
     rejection::{Refusal, Rejection},
@@ -154,7 +156,12 @@ impl Trade {
             (Side::Sell, Product::Cnc) => None,
             _ => Some(self.still_blocked(order, pending, opening).ok_or_else(too_large)?),
         };
-        let reblocked = margins.map_or_else(Vec::new, |margins| margins.others);
+        let mut reblocked = margins.map_or_else(Vec::new, |margins| margins.others);
+        // Folding takes what opens to be the same shares as before: said where the position has made it less.
+        if order.product == Product::Mis && opening != order.opening.min(pending) {
+            let order_id = self.order_id;
+            reblocked.push(Reblocked { order_id, opening, blocked: blocked.unwrap_or_default() });
+        }
         let band = context.market.instruments.get(&order.instrument).and_then(|listing| listing.band(trade_date));
         let outside = band.is_some_and(|(low, high)| self.price < low || self.price > high);
         let filled = Filled {

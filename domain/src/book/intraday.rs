@@ -33,8 +33,8 @@ fn session_square_off(session: &Session, context: &Context<'_>) -> i64 {
     i64::from(context.policy.intraday_square_off_minutes(session.date).0) * 60_000_000
 }
 
-/// Of an order's pending shares, those that would open or add to a position: what all pending orders of its side could
-/// do beyond closing what is open, less what the others could do without it. `except` is the order's own `seq`.
+/// Of an order's pending shares, those that would open or add to a position: what is left of it when the other pending
+/// orders of its side have closed what they are counted on to close. `except` is the order's own `seq`.
 pub(super) fn opening(
     book: &Book,
     instrument: InstrumentId,
@@ -45,15 +45,14 @@ pub(super) fn opening(
 ) -> Quantity {
     let open = position(book, session_date, instrument).quantity;
     let closable = match side {
-        Side::Sell => open.max(Quantity::ZERO),
-        Side::Buy => (-open).max(Quantity::ZERO),
+        Side::Sell => open,
+        Side::Buy => -open,
     };
     let others: Quantity = pending_orders(book, session_date, instrument)
         .filter(|(seq, order)| order.side == side && Some(*seq) != except)
-        .map(|(_, order)| order.pending())
+        .map(|(_, order)| order.closing())
         .sum();
-    let beyond = |shares: Quantity| (shares - closable).max(Quantity::ZERO);
-    beyond(others + pending) - beyond(others)
+    pending - pending.min((closable - others).max(Quantity::ZERO))
 }
 
 /// What pending orders open once a position has become another.
