@@ -225,6 +225,17 @@ fn a_square_off_that_the_venue_refuses_is_asked_again_and_not_for_ever() {
 }
 
 #[test]
+fn a_late_trade_of_a_square_off_that_was_refused_does_not_bring_a_second_one_beside_the_next() {
+    let asked = bought().at(SQUARE_OFF).and_all_due();
+    let first = asked.book().seq;
+    let again = asked.and(report(first, ReportKind::Rejected)).and_all_due();
+    let second = again.book().seq;
+    let late = again.and(fill_at(first, "T8", 4, "99.00", SQUARE_OFF));
+    assert_eq!(open_position(&late).0, 6);
+    assert!(late.due().is_empty(), "{second} stands: {:?}", late.due());
+}
+
+#[test]
 fn a_cancellation_that_the_client_was_refused_does_not_keep_the_back_office_from_asking() {
     let standing = bought().and(mis(sell(10, "110.00"))).and(report(5, ReportKind::Accepted));
     let refused = standing.and(cancel(5)).and(report(5, ReportKind::Rejected)).at(SQUARE_OFF);

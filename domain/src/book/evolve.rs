@@ -188,6 +188,7 @@ fn update(book: &mut Book, event: &EventData) {
     let Some(seq) = order_of(event).map(|id| id.seq) else { return };
     let Some(order) = book.orders.get_mut(&seq) else { return };
     let (blocked, blocked_quantity) = (order.blocked, order.blocked_quantity);
+    let was_over = order.status.is_final();
     order.fold(event);
     book.cash.blocked += order.blocked - blocked;
     if order.blocked_quantity != blocked_quantity {
@@ -198,7 +199,9 @@ fn update(book: &mut Book, event: &EventData) {
         }
     }
     if order.status.is_final() {
+        // A late trade of one that is over says nothing of the one that stands since.
         if order.squares_off
+            && !was_over
             && let Some(standing) = book.intraday.get_mut(&(order.session_date, order.instrument))
         {
             standing.squaring_off = false;
