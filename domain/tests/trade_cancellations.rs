@@ -66,6 +66,17 @@ fn an_order_that_expired_stays_expired_when_what_was_left_trades_late_and_the_re
 }
 
 #[test]
+fn a_trade_in_the_place_of_a_cancelled_one_leaves_blocked_what_a_change_asks_for() {
+    let asked = holding().and(sell(1, "100.00")).and(report(4, ReportKind::Accepted)).and(change(4, Some(2), None));
+    let undone = asked.and(fill(4, "T1", 1, "100.00")).and(cancel_trade(4, "T1", TODAY, SOON));
+    let corrected = undone.and(fill(4, "T2", 1, "100.00"));
+    assert_eq!(corrected.book().positions[&instrument()].blocked, shares(1));
+    let asked = funded().and(buy(24, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let asked = asked.and(cancel_trade(3, "T1", TODAY, SOON)).and(change(3, Some(25), None));
+    assert_eq!(asked.and(fill(3, "T2", 15, "100.00")).book().cash.blocked, rupees("100.00"));
+}
+
+#[test]
 fn a_sale_is_undone_and_its_shares_come_back_from_where_they_went() {
     let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
     assert_eq!(sold.book().cash.available(), rupees("101000.00"));

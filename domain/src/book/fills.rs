@@ -249,7 +249,10 @@ impl Trade {
         let standing = block_of(order, order.block_price, pending, opening)?;
         let asked = match order.waiting {
             Some(Waiting::Modification { quantity, block_price, .. }) => {
-                let left = (quantity - order.filled - order.undone - self.quantity).max(Quantity::ZERO);
+                // A trade may take the place of one that was cancelled.
+                let filled = order.filled + self.quantity;
+                let undone = order.undone.min(order.quantity - filled);
+                let left = (quantity - filled - undone).max(Quantity::ZERO);
                 block_of(order, block_price, left, (left - (pending - opening)).max(Quantity::ZERO))?
             }
             _ => Money::ZERO,

@@ -256,7 +256,12 @@ impl Order {
             self.blocked = filled.blocked.unwrap_or_default();
             self.opening = self.opening.min(self.pending());
             if self.sells_held() {
-                self.blocked_quantity -= filled.quantity;
+                // Until the venue answers a change, the larger of what stands and what was asked.
+                let asked = match self.waiting {
+                    Some(Waiting::Modification { quantity, .. }) => quantity - self.filled - self.undone,
+                    _ => Quantity::ZERO,
+                };
+                self.blocked_quantity = self.pending().max(asked);
             }
         }
     }
