@@ -77,6 +77,19 @@ fn a_trade_in_the_place_of_a_cancelled_one_leaves_blocked_what_a_change_asks_for
 }
 
 #[test]
+fn a_netted_sale_leaves_nothing_usable_and_a_gain_is_none() {
+    // A gain of 500.00 and a sale of 1000.00 settle on one day; the sale alone may be used.
+    let gained = holding().and(mis(buy(50, "100.00"))).and(fill(4, "T1", 50, "100.00"));
+    let gained = gained.and(mis(sell(50, "110.00"))).and(fill(6, "T2", 50, "110.00"));
+    let sold = gained.and(sell(10, "100.00")).and(fill(8, "T3", 10, "100.00")).at("2026-11-24T10:00:00+05:30");
+    let sold = sold.and_all_due();
+    assert_eq!(sold.book().cash.available(), rupees("101000.00"));
+    let undone = sold.and(cancel_trade(8, "T3", TODAY, "2026-11-24T10:00:00+05:30"));
+    assert_eq!(undone.book().cash.receivable(), rupees("500.00"));
+    assert_eq!(undone.book().cash.available(), rupees("100000.00"));
+}
+
+#[test]
 fn a_sale_is_undone_and_its_shares_come_back_from_where_they_went() {
     let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
     assert_eq!(sold.book().cash.available(), rupees("101000.00"));

@@ -152,12 +152,13 @@ impl Trade {
                 };
                 if self.side == Side::Sell {
                     let due = due.copied().unwrap_or_default();
-                    let of_day = day.and_then(|day| {
+                    // Its part of what the day's sales let be used; all of it once the day is netted and nobody knows.
+                    let of_day = day.map_or(Some(self.value), |day| {
                         day.usable.share(self.quantity.shares(), day.sold.shares().max(1), Rounding::Up)
                     });
                     // What stays usable is within what is still to come.
                     let beyond = due.usable - (due.receivable - self.value);
-                    let usable = of_day.unwrap_or_default().max(beyond).max(Money::ZERO).min(due.usable);
+                    let usable = of_day.unwrap_or(self.value).max(beyond).max(Money::ZERO).min(due.usable);
                     undone.usable = settlement_date.map(|_| usable);
                 }
                 let usable = undone.usable;
