@@ -167,6 +167,49 @@ fn a_trade_that_waits_for_assignment_waits_no_longer_once_cancelled() {
 }
 
 #[test]
+fn a_trade_that_was_assigned_is_undone_under_the_order_it_was_reported_for() {
+    let waiting = funded().and(buy(10, "100.00")).and(fill(77, "T1", 10, "100.00"));
+    let assigned = waiting.and(Assign { seq: 4, order_id: order_id(3) });
+    // Told again, under either order.
+    let assigned = assigned.when(fill(77, "T1", 10, "100.00")).then_known();
+    let assigned = assigned.when(fill(3, "T1", 10, "100.00")).then_known();
+    let cancelled = assigned.when(cancel_trade(77, "T1", TODAY, SOON));
+    assert_eq!((told(&cancelled).order_id, told(&cancelled).undone.is_some()), (order_id(3), true));
+    let cancelled = cancelled.then_accepted();
+    assert_eq!((cancelled.book().orders[&3].filled, held(&cancelled)), (shares(0), Shares::default()));
+    for seq in [3, 77] {
+        cancelled.clone().when(cancel_trade(seq, "T1", TODAY, SOON)).then_known();
+    }
+}
+
+#[test]
+fn the_other_side_of_a_trade_that_was_assigned_may_be_the_accounts_own() {
+    let waiting = holding().and(buy(5, "100.00")).and(sell(5, "100.00")).and(fill(77, "T1", 5, "100.00"));
+    waiting.clone().when(fill(5, "T1", 5, "100.00")).then_refused(Rejection::FillContradicted);
+    let assigned = waiting.and(Assign { seq: 6, order_id: order_id(4) });
+    let both = assigned.and(fill(5, "T1", 5, "100.00"));
+    assert_eq!((both.book().orders[&4].filled, both.book().orders[&5].filled), (shares(5), shares(5)));
+}
+
+#[test]
+fn a_trade_is_not_assigned_when_its_number_is_another_trades_of_that_side() {
+    let twice = funded().and(buy(5, "100.00")).and(buy(5, "100.00"));
+    let twice = twice.and(fill(3, "T1", 5, "100.00")).and(fill(77, "T1", 5, "100.00"));
+    let refused = twice.when(Assign { seq: 6, order_id: order_id(4) }).then_refused(Rejection::FillContradicted);
+    // So that this one stays known, and is undone when it is cancelled.
+    let undone = refused.when(fill(3, "T1", 5, "100.00")).then_known().and(cancel_trade(3, "T1", TODAY, SOON));
+    assert_eq!(held(&undone), Shares::default());
+}
+
+#[test]
+fn a_cancellation_before_its_trade_counts_for_an_order_that_is_not_known_and_for_no_other() {
+    let told = funded().and(buy(10, "100.00")).and(cancel_trade(77, "T1", TODAY, SOON));
+    let late = told.when(fill(77, "T1", 10, "100.00")).then_known();
+    assert!(late.book().unmatched.is_empty());
+    assert_eq!(late.and(fill(3, "T1", 10, "100.00")).book().orders[&3].filled, shares(10));
+}
+
+#[test]
 fn a_trade_beyond_the_order_is_cancelled_where_it_waits_and_the_order_is_left_alone() {
     let beyond = funded().and(buy(10, "100.00")).and(fill(3, "T1", 8, "100.00")).and(fill(3, "T2", 8, "100.00"));
     let cancelled = beyond.when(cancel_trade(3, "T2", TODAY, SOON));

@@ -7,7 +7,7 @@ use crate::{
     ids::{Exchange, Folio, InstrumentId, SchemeCode},
     intraday::{Converted, Intraday},
     money::{Money, Quantity, Units},
-    order::{Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, order_of},
+    order::{FillAssigned, Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, order_of},
     position::{Day, DayNetted, Reason, Shares},
     time::{Date, Timestamp},
 };
@@ -66,17 +66,13 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 price: Some(unmatched.price),
                 executed_at: event.effective_at,
                 settlement_date: None,
+                assigned: None,
                 cancelled: false,
             };
             book.trades.insert(waiting.key(), content);
             book.unmatched.insert(book.seq, waiting);
         }
-        EventData::FillAssigned(assigned) => {
-            if let Some(waited) = book.unmatched.remove(&assigned.seq) {
-                book.leaving.trade(waited.key(), today);
-            }
-            fill(book, &assigned.fill, event);
-        }
+        EventData::FillAssigned(assigned) => assign(book, assigned, today, event),
         EventData::TradeCancelled(cancelled) => trade_cancelled(book, cancelled, today, event),
         EventData::PositionConverted(converted) => convert(book, converted),
         // An intraday position is moved by its trades and conversions.
@@ -152,6 +148,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     price: imported.price,
                     executed_at: event.effective_at,
                     settlement_date: None,
+                    assigned: None,
                     cancelled: false,
                 };
                 let key = (Some(exchange), imported.trade_date, trade_id, Some(side));
@@ -220,6 +217,7 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
         price: Some(filled.price),
         executed_at: event.effective_at,
         settlement_date: Some(filled.settlement_date),
+        assigned: None,
         cancelled: false,
     };
     book.trades.insert(key, content);
@@ -239,6 +237,25 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
                 }
             }
         }
+    }
+}
+
+/// An unmatched trade becomes an order's; it stays known under the words it was reported in.
+fn assign(book: &mut Book, assigned: &FillAssigned, today: Date, event: &Event) {
+    let fill_of = &assigned.fill;
+    let waited = book.unmatched.remove(&assigned.seq).map(|waited| waited.key());
+    let mut named = None;
+    if let Some(key) = waited {
+        book.leaving.trade(key, today);
+        if let Some(content) = book.trades.get_mut(&key) {
+            named = content.order;
+            content.assigned = Some(fill_of.order_id.seq);
+        }
+    }
+    fill(book, fill_of, event);
+    let key = (Some(fill_of.exchange), fill_of.trade_date, fill_of.trade_id, Some(fill_of.side));
+    if let Some(content) = book.trades.get_mut(&key) {
+        content.assigned = named;
     }
 }
 
@@ -296,16 +313,21 @@ fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value:
     draw_t1(lots, drawn.t1, day);
 }
 
-/// Remembers that a trade of a known order was cancelled before it was told: told later, it has no effect.
-fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, at: Timestamp) {
-    let Some(order) = book.orders.get(&cancelled.order_id.seq) else { return };
-    let key = (order.instrument.exchange(), cancelled.trade_date, cancelled.trade_id, Some(order.side));
+/// Remembers that a trade was cancelled before it was told: told later, it has no effect.
+fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at: Timestamp) {
+    let order = book.orders.get(&cancelled.order_id.seq);
+    let exchange = order.and_then(|order| order.instrument.exchange());
+    let key = (exchange, cancelled.trade_date, cancelled.trade_id, order.map(|order| order.side));
+    if order.is_none() {
+        book.leaving.trade(key, today);
+    }
     book.trades.entry(key).or_insert(TradeContent {
         order: Some(cancelled.order_id.seq),
         quantity: Quantity::ZERO,
         price: None,
         executed_at: at,
         settlement_date: None,
+        assigned: None,
         cancelled: true,
     });
 }
@@ -319,7 +341,7 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
     }
     let Some(undone) = &cancelled.undone else {
         if cancelled.unmatched.is_none() {
-            expect_cancelled(book, cancelled, event.effective_at);
+            expect_cancelled(book, cancelled, today, event.effective_at);
         }
         return;
     };

@@ -60,14 +60,24 @@ pub struct TradeContent {
     pub executed_at: Timestamp,
     /// When it settles, as it was recorded; for trades of orders.
     pub settlement_date: Option<Date>,
+    /// Of a trade that an operator assigned, the other order it is known by: the one it had named, or belongs to.
+    pub assigned: Option<u64>,
     /// Whether the exchange has cancelled it since.
     pub cancelled: bool,
 }
 
 impl TradeContent {
+    /// Whether it is known by this order.
+    fn is_of(&self, order: u64) -> bool {
+        self.order == Some(order) || self.assigned == Some(order)
+    }
+    /// Whether only its cancellation has been told, and nothing of the trade itself.
+    fn is_only_cancelled(&self) -> bool {
+        self.cancelled && self.quantity.is_zero()
+    }
     /// Whether a report says the same.
     fn says(&self, order: u64, quantity: Quantity, price: Price) -> bool {
-        (self.order, self.quantity, self.price) == (Some(order), quantity, Some(price))
+        self.is_of(order) && (self.is_only_cancelled() || (self.quantity, self.price) == (quantity, Some(price)))
     }
 }
 
