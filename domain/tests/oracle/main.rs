@@ -1,6 +1,7 @@
 //! The book against an oracle: any commands, reports, trades and passing of time, in any order, decided and folded by
 //! the book and by a plain model written apart from it; after each step both must say the same.
 
+mod commands;
 mod met;
 mod model;
 mod seen;
@@ -8,6 +9,7 @@ mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 
+use commands::{at_ticks, command};
 use domain::{
     book::{self, Book, Context},
     calendar::CalendarMode,
@@ -22,7 +24,7 @@ use met::Met;
 use model::{Model, Work};
 use proptest::prelude::*;
 use seen::{of_book, of_model};
-use steps::{Clock, Step, at_ticks, command, steps};
+use steps::{Clock, Step, steps};
 use support::*;
 
 /// Days that may be due at once: netting, settling and expiring of all that a run can hold.
@@ -108,6 +110,8 @@ impl Run {
         }
         let left = self.model.due(self.now);
         assert!(left.is_empty(), "{left:?} is due at {}", self.now);
+        let next = book::next_due(&self.book, &self.context());
+        assert!(next.is_none_or(|next| next > self.now), "{next:?} is said to be due at {}", self.now);
     }
 
     fn take(&mut self, clock: Clock, step: &Step, met: &mut Met) {
@@ -141,7 +145,7 @@ fn run(steps: &[(Clock, Step)], met: &mut Met) {
 
 /// As many as `PROPTEST_CASES` says, or what a default run has time for.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").map_or(600, |cases| cases.parse().expect("a number of cases"))
+    std::env::var("PROPTEST_CASES").map_or(1_500, |cases| cases.parse().expect("a number of cases"))
 }
 
 proptest! {

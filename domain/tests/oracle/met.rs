@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Of 400 sequences each of these is met in so many at least: far fewer than are, so that another order of drawing
 /// still passes, and enough to see that it is no accident.
-const LEAST: usize = 3;
+const LEAST: usize = 8;
 
 /// What a run must meet.
 const ALL: &[&str] = &[

@@ -29,7 +29,7 @@ impl Traded {
     pub fn has_both(&self) -> bool {
         self.bought > 0 && self.sold > 0
     }
-    fn from_t1(&self) -> i128 {
+    fn t1_sold(&self) -> i128 {
         self.lots.iter().map(|(_, shares)| shares).sum()
     }
     /// T1 shares that were sold and are not after all, the last taken first.
@@ -124,7 +124,7 @@ impl Model {
         let Some(mut traded) = self.delivery.days.remove(&day) else { return };
         let settles = settles_on(day);
         let left = (traded.bought - traded.from_today).max(0);
-        let to_lots = left.min(traded.from_t1());
+        let to_lots = left.min(traded.t1_sold());
         let to_settled = (left - to_lots).min(traded.from_settled.max(0));
         let to_t1 = left - to_lots - to_settled;
         self.delivery.today -= left;
@@ -181,7 +181,7 @@ impl Model {
         let part = delivery.days.get(&day).map_or(proceeds, |traded| up(traded.usable * shares, traded.sold));
         let usable = part.max(due.usable - (due.receivable - proceeds)).clamp(0, due.usable);
         if let Some(traded) = delivery.days.get_mut(&day) {
-            let to_t1 = shares.min(traded.from_t1());
+            let to_t1 = shares.min(traded.t1_sold());
             let to_settled = (shares - to_t1).min(traded.from_settled);
             let to_today = shares - to_t1 - to_settled;
             traded.give_back(to_t1, &mut delivery.t1);
