@@ -192,6 +192,17 @@ fn a_stop_that_is_moved_keeps_its_part_of_the_position_and_one_that_left_gives_i
 }
 
 #[test]
+fn a_change_that_waits_keeps_what_it_would_close_from_others() {
+    let long = funded().and(mis(buy(20, "100.00"))).and(fill(3, "T1", 20, "100.00"));
+    let asked = long.and(mis(sell(10, "110.00"))).and(report(5, ReportKind::Accepted)).and(change(5, Some(20), None));
+    assert_eq!(asked.book().cash.blocked, rupees("400.00"), "all twenty close");
+    asked.clone().when(convert(1)).then_refused(Rejection::InsufficientShares);
+    let other = asked.and(mis(sell(10, "110.00")));
+    assert_eq!(other.book().cash.blocked, rupees("620.00"), "ten more open");
+    assert_eq!(other.and(report(5, ReportKind::Modified)).book().cash.blocked, rupees("620.00"));
+}
+
+#[test]
 fn an_order_that_closes_more_than_it_was_counted_on_opens_less() {
     let long = funded().and(mis(buy(8, "100.00"))).and(fill(3, "T1", 8, "100.00"));
     let two = long.and(mis(sell(1, "110.00"))).and(mis(sell(8, "110.00")));

@@ -50,7 +50,7 @@ pub(super) fn opening(
     };
     let others: Quantity = pending_orders(book, session_date, instrument)
         .filter(|(seq, order)| order.side == side && Some(*seq) != except)
-        .map(|(_, order)| order.closing())
+        .map(|(_, order)| order.counted_on())
         .sum();
     pending - pending.min((closable - others).max(Quantity::ZERO))
 }
@@ -87,14 +87,15 @@ pub(super) fn margins(
             continue;
         }
         let standing = block_of(order, order.block_price, pending, opening)?;
+        let asked_opening = (order.asked() - closing).max(Quantity::ZERO);
         let blocked = match order.waiting {
-            Some(Waiting::Modification { quantity, block_price, .. }) => {
-                let left = (quantity - order.filled - order.undone).max(Quantity::ZERO);
-                standing.max(block_of(order, block_price, left, (left - closing).max(Quantity::ZERO))?)
+            Some(Waiting::Modification { block_price, .. }) => {
+                standing.max(block_of(order, block_price, order.asked(), asked_opening)?)
             }
             _ => standing,
         };
-        if (opening, blocked) != (order.opening, order.blocked) {
+        let is_other = (opening, blocked) != (order.opening, order.blocked);
+        if is_other || order.waiting.is_some() && asked_opening != order.asked_opening {
             let order_id = OrderId { account: book.account, seq };
             margins.others.push(Reblocked { order_id, opening, blocked });
         }
@@ -226,7 +227,7 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
         // Pending orders that close count on their part of the position.
         let closes: Quantity = pending_orders(book, trade_date, instrument)
             .filter(|(_, order)| order.side != side)
-            .map(|(_, order)| order.closing())
+            .map(|(_, order)| order.counted_on())
             .sum();
         if asked.quantity > open - closes {
             let figures = Rejection::InsufficientShares.with("needed", asked.quantity);

@@ -85,6 +85,8 @@ pub struct Order {
     pub blocked_quantity: Quantity,
     /// Of an intraday order: pending shares that open or add to a position.
     pub opening: Quantity,
+    /// While a change of it waits: those that would, were it granted.
+    pub asked_opening: Quantity,
     /// Of an intraday order: the margin.
     pub margin: Percent,
     /// Modifications asked for so far.
@@ -124,6 +126,7 @@ impl Order {
             blocked: e.blocked.unwrap_or_default(),
             blocked_quantity: if sells_held { e.quantity } else { Quantity::ZERO },
             opening: e.opening.unwrap_or_default(),
+            asked_opening: Quantity::ZERO,
             margin: e.margin.unwrap_or_default(),
             modifications: 0,
             cancelled_by_due: false,
@@ -187,6 +190,7 @@ impl Order {
     pub fn reblock(&mut self, reblocked: &Reblocked) {
         self.opening = reblocked.opening;
         self.blocked = reblocked.blocked;
+        self.asked_opening = self.asked_opening_after();
     }
 
     fn rejected(&mut self, rejected: &Rejected) {
@@ -207,6 +211,7 @@ impl Order {
         self.modifications = asked.number;
         self.blocked = asked.blocked.unwrap_or_default();
         self.blocked_quantity = asked.blocked_quantity.unwrap_or_default();
+        self.asked_opening = asked.opening.unwrap_or_default();
         self.waiting = Some(Waiting::Modification {
             quantity: asked.quantity,
             price: asked.price,
@@ -255,13 +260,10 @@ impl Order {
             self.status = Status::PartlyFilled;
             self.blocked = filled.blocked.unwrap_or_default();
             self.opening = self.opening.min(self.pending());
+            self.asked_opening = self.asked_opening_after();
             if self.sells_held() {
                 // Until the venue answers a change, the larger of what stands and what was asked.
-                let asked = match self.waiting {
-                    Some(Waiting::Modification { quantity, .. }) => quantity - self.filled - self.undone,
-                    _ => Quantity::ZERO,
-                };
-                self.blocked_quantity = self.pending().max(asked);
+                self.blocked_quantity = self.pending().max(self.asked());
             }
         }
     }
@@ -288,9 +290,24 @@ impl Order {
     fn grows(&self) -> bool {
         matches!(self.waiting, Some(Waiting::Modification { quantity, .. }) if quantity > self.quantity)
     }
+    /// Shares that would be pending, were the change that waits granted.
+    pub fn asked(&self) -> Quantity {
+        match self.waiting {
+            Some(Waiting::Modification { quantity, .. }) => (quantity - self.filled - self.undone).max(Quantity::ZERO),
+            _ => Quantity::ZERO,
+        }
+    }
     /// Of the pending shares, those that close a position and need no margin.
     pub fn closing(&self) -> Quantity {
         self.pending() - self.opening
+    }
+    /// What of a position it is counted on to close, as it stands or as was asked.
+    pub fn counted_on(&self) -> Quantity {
+        self.closing().max(self.asked() - self.asked_opening)
+    }
+    /// Once the position has changed, what was asked closes no more than what stands.
+    pub fn asked_opening_after(&self) -> Quantity {
+        (self.asked() - self.closing()).max(Quantity::ZERO)
     }
     fn complete(&mut self) {
         self.end(if self.undone.is_zero() { Status::Filled } else { Status::Cancelled });

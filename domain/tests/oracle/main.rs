@@ -162,7 +162,7 @@ fn the_steps_meet_what_the_model_knows() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut met = Met::default();
-    for _ in 0..400 {
+    for _ in 0..600 {
         let steps = steps().new_tree(&mut runner).expect("steps can be made").current();
         run(&steps, &mut met);
         met.end_run();

@@ -82,7 +82,7 @@ impl Model {
     }
     fn claimed(&self, session: Day, buys: bool) -> i128 {
         let of_side = |order: &&Order| order.is_intraday && order.session == session && order.buys == buys;
-        self.orders.values().filter(of_side).map(|order| order.closing).sum()
+        self.orders.values().filter(of_side).map(Order::counted_on).sum()
     }
     /// What an order may be counted on to close: what no other is.
     pub fn unclaimed(&self, order: &Order) -> i128 {
@@ -90,7 +90,7 @@ impl Model {
             return 0;
         }
         let (session, buys) = (order.session, order.buys);
-        (self.closable(session, buys) - (self.claimed(session, buys) - order.closing)).max(0)
+        (self.closable(session, buys) - (self.claimed(session, buys) - order.counted_on())).max(0)
     }
     /// Among the pending orders of a side, the first asked for first.
     fn share_out(&mut self, session: Day) {

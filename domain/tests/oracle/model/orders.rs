@@ -54,6 +54,8 @@ pub struct Order {
     pub blocked_shares: i128,
     /// Of an intraday order: the part of a position that it is counted on to close.
     pub closing: i128,
+    /// The same of what was asked.
+    asked_closing: i128,
     pub waiting: Waiting,
     changes: u32,
     pub squares_off: bool,
@@ -83,7 +85,8 @@ impl Order {
         self.terms.kind.has_trigger() && !self.is_triggered
     }
     fn end(&mut self, status: &'static str) {
-        (self.status, self.blocked, self.blocked_shares, self.closing) = (status, 0, 0, 0);
+        (self.status, self.blocked, self.blocked_shares) = (status, 0, 0);
+        (self.closing, self.asked_closing) = (0, 0);
         self.waiting = Waiting::Nothing;
     }
     /// Nothing is left to trade.
@@ -101,14 +104,19 @@ impl Order {
             (false, _) => "partly_filled",
         };
     }
-    /// Counts an intraday order on closing so much of what is open, and blocks what it needs.
+    /// What it is counted on to close, as it stands or as was asked.
+    pub fn counted_on(&self) -> i128 {
+        self.closing.max(self.asked_closing)
+    }
+    /// Counts an intraday order on closing so much of what is open, and blocks what it needs. A change that waits counts
+    /// on no more than what stands does: it asked when the position was another.
     pub fn count_on(&mut self, closable: i128) {
         self.closing = self.pending().min(closable);
-        self.block(self.closing);
+        self.asked_closing = self.asked().min(self.closing);
+        self.block();
     }
-    /// Blocks the larger of what stands and what was asked; an intraday order only for what does not close a position,
-    /// and what was asked may count on so much when it is.
-    pub fn block(&mut self, closable: i128) {
+    /// Blocks the larger of what stands and what was asked; an intraday order only for what does not close a position.
+    pub fn block(&mut self) {
         if self.is_over() || self.squares_off {
             return;
         }
@@ -116,7 +124,7 @@ impl Order {
         let asked_price = if let Waiting::Change(_, price) = self.waiting { price } else { 0 };
         if self.is_intraday {
             let margin = |price, opening: i128| margin_of(blocked_at(price, opening));
-            let asked_opening = asked - asked.min(closable);
+            let asked_opening = asked - self.asked_closing;
             self.blocked = margin(self.block_price, standing - self.closing).max(margin(asked_price, asked_opening));
         } else if self.buys {
             self.blocked = blocked_at(self.block_price, standing).max(blocked_at(asked_price, asked));
@@ -267,6 +275,7 @@ impl Model {
             blocked: 0,
             blocked_shares: 0,
             closing: 0,
+            asked_closing: 0,
             waiting: Waiting::Nothing,
             changes: 0,
             squares_off: false,
@@ -333,7 +342,8 @@ impl Model {
         let price = self.block_price(order.buys, order.is_intraday, &terms, order.protection);
         changed.waiting = Waiting::Change(terms, price);
         changed.changes += 1;
-        changed.block(self.unclaimed(&order));
+        changed.asked_closing = changed.asked().min(self.unclaimed(&order));
+        changed.block();
         self.cover_shares(changed.blocked_shares - order.blocked_shares)?;
         self.cover(changed.blocked - order.blocked)?;
         self.orders.insert(seq, changed);
@@ -355,7 +365,8 @@ impl Model {
                 if order.pending() == 0 {
                     order.end_traded();
                 }
-                order.block(0);
+                order.asked_closing = 0;
+                order.block();
             }
             (ReportKind::Modified, Waiting::Change(asked, price)) => self.granted(&mut order, asked, price, report),
             (ReportKind::Cancelled, _) => order.end_unless_traded("cancelled"),

@@ -144,7 +144,7 @@ impl Model {
             self.trade_intraday(session, day, is_purchase, shares, value);
             return;
         }
-        order.block(0);
+        order.block();
         if is_purchase {
             self.deliver_bought(day, shares, value);
         } else {
