@@ -167,6 +167,21 @@ fn a_trade_that_waits_for_assignment_waits_no_longer_once_cancelled() {
 }
 
 #[test]
+fn what_was_bought_on_the_day_of_a_sale_that_is_undone_later_is_not_settled_before_its_time() {
+    let next = "2026-11-24T10:00:00+05:30";
+    let both = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
+    let both = both.and(buy(10, "100.00")).and(fill(6, "T2", 10, "100.00")).at(next).and_all_due();
+    assert_eq!(held(&both), Shares { settled: shares(10), ..Shares::default() });
+    let undone = both.and(cancel_trade(4, "T1", TODAY, next));
+    assert_eq!(held(&undone), Shares { t1: shares(10), settled: shares(10), ..Shares::default() });
+    let settled = undone.at("2026-11-24T15:30:00+05:30").and_all_due();
+    assert_eq!((held(&settled).settled, settled.next_due()), (shares(20), None));
+    // Nothing was bought: what was sold has been settled all along.
+    let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00")).at(next).and_all_due();
+    assert_eq!(held(&sold.and(cancel_trade(4, "T1", TODAY, next))).settled, shares(10));
+}
+
+#[test]
 fn a_trade_that_was_assigned_is_undone_under_the_order_it_was_reported_for() {
     let waiting = funded().and(buy(10, "100.00")).and(fill(77, "T1", 10, "100.00"));
     let assigned = waiting.and(Assign { seq: 4, order_id: order_id(3) });

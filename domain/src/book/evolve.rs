@@ -92,7 +92,9 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
             book.settlements.remove(&settled.settlement_date);
             for position in book.positions.values_mut() {
                 position.t1.remove(&settled.settlement_date);
+                position.netted.retain(|(date, ..), _| *date != settled.settlement_date);
             }
+            book.positions.retain(|_, position| !position.is_empty());
         }
         EventData::FundPurchaseRequested(requested) => {
             book.cash.blocked += requested.amount;
@@ -376,14 +378,20 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
                 book.settlements.insert(date, seq);
             });
         }
-        (None, Side::Buy) => {
+        (None, side) => {
             let lot = position.t1.entry(undone.settlement_date).or_default();
             *lot += moved.t1;
             if lot.is_zero() {
                 position.t1.remove(&undone.settlement_date);
             }
+            let net = position.netted.get_mut(&(undone.settlement_date, undone.exchange, cancelled.trade_date));
+            if let Some(net) = net {
+                *net += if side == Side::Buy { -undone.quantity } else { undone.quantity };
+            }
+            if !moved.t1.is_zero() {
+                book.settlements.insert(undone.settlement_date, seq);
+            }
         }
-        (None, Side::Sell) => {}
     }
 }
 
@@ -426,6 +434,9 @@ fn net(book: &mut Book, netted: &DayNetted) {
     return_t1(&mut position.t1, netted.returned_t1, &mut day, |date| {
         book.settlements.insert(date, seq);
     });
+    // What a trade of the day that is cancelled later leaves of it.
+    let day = (netted.settlement_date, netted.exchange, netted.trade_date);
+    *position.netted.entry(day).or_default() += netted.bought - netted.sold;
     if netted.to_t1.is_positive() {
         *position.t1.entry(netted.settlement_date).or_default() += netted.to_t1;
         book.settlements.insert(netted.settlement_date, seq);

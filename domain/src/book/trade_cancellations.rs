@@ -164,7 +164,7 @@ impl Trade {
                 let day = position.days.get(&(self.exchange, self.trade_date));
                 let moved = match self.side {
                     Side::Buy => self.taken_back(position, day),
-                    Side::Sell => self.given_back(day),
+                    Side::Sell => self.given_back(position, day),
                 };
                 undone.moved = Some(moved);
                 let amount = match self.side {
@@ -209,9 +209,15 @@ impl Trade {
         Shares { bought_today, t1, settled: self.quantity - bought_today - t1 }.negated()
     }
 
-    /// Shares of a sale: to where that day's sales drew them, the last drawn first, or to settled when the day is netted.
-    fn given_back(&self, day: Option<&Day>) -> Shares {
-        let Some(day) = day else { return Shares { settled: self.quantity, ..Shares::default() } };
+    /// Shares of a sale: to where that day's sales drew them, the last drawn first. Once the day is netted, what was bought
+    /// that day and not sold after all is T1 until it settles, and the rest is settled.
+    fn given_back(&self, position: &Position, day: Option<&Day>) -> Shares {
+        let Some(day) = day else {
+            let net = position.netted.get(&(self.settlement_date, self.exchange, self.trade_date));
+            let bought = |net: Quantity| net.max(Quantity::ZERO);
+            let t1 = net.map_or(Quantity::ZERO, |net| bought(*net + self.quantity) - bought(*net));
+            return Shares { bought_today: Quantity::ZERO, t1, settled: self.quantity - t1 };
+        };
         let t1 = self.quantity.min(day.drawn.t1);
         let settled = (self.quantity - t1).min(day.drawn.settled);
         Shares { bought_today: self.quantity - t1 - settled, t1, settled }

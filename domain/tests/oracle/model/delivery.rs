@@ -54,6 +54,8 @@ pub struct Delivery {
     pub t1: BTreeMap<Day, i128>,
     /// Days that are not netted.
     pub days: BTreeMap<Day, Traded>,
+    /// Days that are, and are not settled: shares bought less sold.
+    netted: BTreeMap<Day, i128>,
 }
 
 impl Delivery {
@@ -65,6 +67,7 @@ impl Delivery {
     }
     pub fn settle(&mut self, date: Day) {
         self.settled += self.t1.remove(&date).unwrap_or_default();
+        self.netted.retain(|day, _| settles_on(*day) != date);
     }
     /// The earliest lots first; gives those taken.
     fn take_t1(&mut self, mut wanted: i128) -> Vec<(Day, i128)> {
@@ -127,6 +130,7 @@ impl Model {
         let to_lots = left.min(traded.t1_sold());
         let to_settled = (left - to_lots).min(traded.from_settled.max(0));
         let to_t1 = left - to_lots - to_settled;
+        *self.delivery.netted.entry(day).or_default() += traded.bought - traded.sold;
         self.delivery.today -= left;
         self.delivery.settled += to_settled;
         traded.give_back(to_lots, &mut self.delivery.t1);
@@ -167,11 +171,12 @@ impl Model {
             delivery.t1.insert(date, lot - unsold);
             delivery.t1.retain(|_, lot| *lot != 0);
             delivery.settled -= shares - unsold;
+            delivery.netted.entry(day).and_modify(|net| *net -= shares);
         }
     }
 
     /// A sale has not been. Its day's sales give back what they drew last, so that those that stay drew as they would
-    /// have without it; of a day that is netted nobody knows any more, and the shares are settled.
+    /// have without it.
     pub fn undo_sold(&mut self, day: Day, shares: i128, proceeds: i128, now: Timestamp) {
         let date = settles_on(day);
         let (delivery, is_due) = (&mut self.delivery, !has_passed_close(date, now));
@@ -192,6 +197,14 @@ impl Model {
             traded.sold -= shares;
             traded.proceeds -= proceeds;
             traded.usable = (traded.usable - usable).max(0);
+        } else if let Some(net) = delivery.netted.get_mut(&day) {
+            // What was bought that day and is not sold after all would have become T1.
+            let to_t1 = (*net + shares).max(0) - (*net).max(0);
+            *net += shares;
+            delivery.settled += shares - to_t1;
+            if to_t1 > 0 {
+                *delivery.t1.entry(date).or_default() += to_t1;
+            }
         } else {
             delivery.settled += shares;
         }

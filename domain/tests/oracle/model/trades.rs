@@ -160,9 +160,12 @@ impl Model {
         if find(&|trade| trade.is_of(seq) && trade.is_cancelled).is_some() {
             return;
         }
-        // The one it filled, the one that waits, or the one that was assigned to another order than it named.
+        // The one it filled, the one that waits, or the one that was assigned to another order than it named: of two, as
+        // their sides were not told, the purchase.
+        let is_bought = |trade: &Trade| trade.order.is_some_and(|(_, side)| side == Side::Buy);
         let place = find(&|trade| trade.order.is_some_and(|(order, _)| order == seq))
             .or_else(|| find(&|trade| trade.named == seq && trade.waits()))
+            .or_else(|| find(&|trade| trade.named == seq && is_bought(trade)))
             .or_else(|| find(&|trade| trade.named == seq));
         let Some(place) = place else {
             // Of which trade is not known if another's has the number: of that side, or in as few words.
