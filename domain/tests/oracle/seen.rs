@@ -1,11 +1,7 @@
 //! Everything compared, in one shape for the book and for the model.
 
 use crate::{
-    model::{
-        Model,
-        cash::Due,
-        orders::{Terms, Waiting},
-    },
+    model::{Model, cash::Due, orders::Waiting, terms::Terms},
     support::*,
 };
 use domain::{book::Book, order::Product};

@@ -3,7 +3,8 @@
 use super::{
     Model, Refused, Work,
     clock::{CLOSE, Day, day_of, session_of, settles_on, time_of},
-    orders::{Order, Terms, Waiting},
+    orders::{Order, Waiting},
+    terms::Terms,
     up,
 };
 use domain::{

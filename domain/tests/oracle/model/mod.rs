@@ -11,6 +11,7 @@ mod delivery;
 pub mod funds;
 mod intraday;
 pub mod orders;
+pub mod terms;
 pub mod trades;
 
 use cash::Cash;

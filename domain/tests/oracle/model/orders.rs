@@ -1,30 +1,23 @@
 //! An order from request to its end: what is refused, what it blocks, what a venue may say of it.
 
-use super::{Model, Refused, clock::Day, clock::session_of, intraday::margin_of, up};
+use super::{
+    Model, Refused,
+    clock::Day,
+    clock::session_of,
+    intraday::margin_of,
+    terms::{BAND, Terms},
+    up,
+};
 use domain::{
-    order::{Modify, OrderType, Place, Product, Report, ReportKind, Side, Validity},
+    order::{Modify, Place, Product, Report, ReportKind, Side},
     time::Timestamp,
 };
-use std::ops::RangeInclusive;
-
-const TICK: i128 = 500;
-const BAND: RangeInclusive<i128> = 800_000..=1_200_000;
 const HUNDRED_PERCENT: i128 = 100 * 10_000;
 const CHANGES_MAX: u32 = 25;
 
 /// What a quantity is worth at a price, in paise.
 fn blocked_at(price: i128, shares: i128) -> i128 {
     up(price * shares, 100)
-}
-
-/// What can be changed about an order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Terms {
-    pub kind: OrderType,
-    pub quantity: i128,
-    pub limit: Option<i128>,
-    pub trigger: Option<i128>,
-    pub validity: Validity,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -176,51 +169,6 @@ impl Model {
         }
     }
 
-    /// In order of precedence.
-    fn check_shape(terms: &Terms) -> Result<(), Refused> {
-        match (terms.kind.has_limit(), terms.limit) {
-            (true, None) => return Err("price_required"),
-            (false, Some(_)) => return Err("price_not_allowed"),
-            _ => {}
-        }
-        Ok(())
-    }
-    fn check_trigger(terms: &Terms) -> Result<(), Refused> {
-        match (terms.kind.has_trigger(), terms.trigger) {
-            (true, None) => Err("trigger_price_required"),
-            (false, Some(_)) => Err("trigger_price_not_allowed"),
-            _ => Ok(()),
-        }
-    }
-    fn check_beyond(buys: bool, terms: &Terms) -> Result<(), Refused> {
-        match (terms.limit, terms.trigger) {
-            (Some(limit), Some(trigger)) if buys && trigger > limit || !buys && trigger < limit => {
-                Err("trigger_beyond_price")
-            }
-            _ => Ok(()),
-        }
-    }
-    fn check_disclosed(disclosed: Option<i128>, terms: &Terms) -> Result<(), Refused> {
-        let fits = |shown: i128| shown * 10 >= terms.quantity && shown <= terms.quantity;
-        match disclosed {
-            Some(shown) if !fits(shown) || terms.validity == Validity::Ioc => Err("disclosed_quantity_not_allowed"),
-            _ => Ok(()),
-        }
-    }
-    fn check_prices(terms: &Terms) -> Result<(), Refused> {
-        let prices = || terms.limit.into_iter().chain(terms.trigger);
-        if prices().any(|price| price % TICK != 0) {
-            return Err("price_off_tick");
-        }
-        if prices().any(|price| !BAND.contains(&price)) { Err("price_outside_band") } else { Ok(()) }
-    }
-    fn check_side(&self, buys: bool, terms: &Terms) -> Result<(), Refused> {
-        match terms.trigger {
-            Some(trigger) if buys && trigger <= self.last || !buys && trigger >= self.last => Err("trigger_wrong_side"),
-            _ => Ok(()),
-        }
-    }
-
     pub fn place(&mut self, place: &Place, now: Timestamp) -> Result<(), Refused> {
         let buys = place.side == Side::Buy;
         let terms = Terms {
@@ -235,15 +183,15 @@ impl Model {
         if terms.quantity <= 0 {
             return Err("quantity_not_positive");
         }
-        Self::check_shape(&terms)?;
+        terms.check_shape()?;
         if protection.is_some_and(|percent| place.order_type.has_limit() || !(1..=HUNDRED_PERCENT).contains(&percent)) {
             return Err("market_protection_not_allowed");
         }
-        Self::check_trigger(&terms)?;
-        Self::check_beyond(buys, &terms)?;
-        Self::check_disclosed(disclosed, &terms)?;
-        Self::check_prices(&terms)?;
-        self.check_side(buys, &terms)?;
+        terms.check_trigger()?;
+        terms.check_beyond(buys)?;
+        terms.check_disclosed(disclosed)?;
+        terms.check_prices()?;
+        terms.check_side(buys, self.last)?;
         let is_intraday = place.product == Product::Mis;
         let session = session_of(now);
         if is_intraday && super::intraday::is_squared_off(session, now) {
@@ -321,19 +269,19 @@ impl Model {
         if terms.quantity < order.filled + order.undone {
             return Err("quantity_below_filled");
         }
-        Self::check_shape(&terms)?;
-        Self::check_trigger(&terms)?;
+        terms.check_shape()?;
+        terms.check_trigger()?;
         let was_triggered = order.is_triggered && kind.has_trigger();
         if was_triggered && terms.trigger != before.trigger {
             return Err("order_triggered");
         }
         if !was_triggered {
-            Self::check_beyond(order.buys, &terms)?;
+            terms.check_beyond(order.buys)?;
         }
-        Self::check_disclosed(order.disclosed, &terms)?;
-        Self::check_prices(&terms)?;
+        terms.check_disclosed(order.disclosed)?;
+        terms.check_prices()?;
         if terms.trigger != before.trigger {
-            self.check_side(order.buys, &terms)?;
+            terms.check_side(order.buys, self.last)?;
         }
         if order.is_intraday && super::intraday::is_squared_off(order.session, now) {
             return Err("square_off_passed");
