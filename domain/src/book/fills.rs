@@ -26,14 +26,15 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     let order = book.order(&fill.order_id);
     let instrument = order.map(|order| order.instrument).or(fill.instrument);
     let side = order.map(|order| order.side).or(fill.side);
-    // The order's own view of the trade first, then the report's: an unmatched one was kept under the latter.
+    // A cancellation that named the same order first, then the order's own view of the trade, then the report's: an
+    // unmatched one was kept under that.
     let (own, told) = (key(fill, instrument, side), key(fill, fill.instrument, fill.side));
     let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
     // What is known under the report's words and turned out to be another order's leaves room for a trade of this one.
     let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
     let as_told = book.trades.get(&told);
     let before = book.trades.get(&key(fill, None, None)).filter(|known| known.is_only_cancelled() && says(known));
-    let known = book.trades.get(&own).or(before);
+    let known = before.or_else(|| book.trades.get(&own));
     let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
     let contradicted = || Rejection::FillContradicted.with("trade_id", fill.trade_id);
     if let Some(known) = known {

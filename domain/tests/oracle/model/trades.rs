@@ -87,7 +87,7 @@ impl Model {
         // What came in the same words and turned out to be another order's leaves room for a trade of this one.
         let same =
             || as_told().find(repeats).or_else(|| as_told().find(|trade| side.is_none() || !trade.is_elsewhere()));
-        if let Some(trade) = as_ordered.or(only_cancelled).or_else(same) {
+        if let Some(trade) = only_cancelled.or(as_ordered).or_else(same) {
             return if repeats(&trade) { Ok(()) } else { Err("fill_contradicted") };
         }
         let fits = self.orders.get(&seq).is_some_and(|order| content.0 <= order.terms.quantity - order.filled)
