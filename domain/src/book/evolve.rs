@@ -317,6 +317,9 @@ fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value:
 
 /// Remembers that a trade was cancelled before it was told: told later, it has no effect.
 fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at: Timestamp) {
+    if cancelled.order_id.account != book.account {
+        return;
+    }
     let order = book.orders.get(&cancelled.order_id.seq);
     let exchange = order.and_then(|order| order.instrument.exchange());
     let key = (exchange, cancelled.trade_date, cancelled.trade_id, order.map(|order| order.side));
