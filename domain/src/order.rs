@@ -416,7 +416,7 @@ pub struct Filled {
     /// What is odd about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<Flag>,
-    /// Other intraday orders whose margin changes, as there is more or less to close.
+    /// Intraday orders whose margin changes, as there is more or less to close; this one only if more of it closes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reblocked: Vec<Reblocked>,
 }

@@ -146,12 +146,15 @@ pub struct Position {
     pub t1: BTreeMap<Date, Quantity>,
     /// Days not netted yet, by exchange and trade date.
     pub days: BTreeMap<(Exchange, Date), Day>,
+    /// Of days that are netted and not settled, by settlement date, exchange and trade date: shares bought less sold.
+    pub netted: BTreeMap<(Date, Exchange, Date), Quantity>,
 }
 
 impl Position {
     /// Nothing is left to remember.
     pub fn is_empty(&self) -> bool {
-        self.shares == Shares::default() && self.blocked.is_zero() && self.t1.is_empty() && self.days.is_empty()
+        let waits = !self.days.is_empty() || !self.netted.is_empty();
+        self.shares == Shares::default() && self.blocked.is_zero() && self.t1.is_empty() && !waits
     }
 }
 

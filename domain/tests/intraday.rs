@@ -6,7 +6,7 @@ use domain::{
     event::EventData,
     intraday::{Convert, Intraday},
     money::Money,
-    order::{Product, ReportKind, Side, Status},
+    order::{Modify, Product, ReportKind, Side, Status},
     position::Shares,
     rejection::Rejection,
     testing::Given,
@@ -179,6 +179,40 @@ fn a_stop_and_a_target_share_the_position_and_the_one_left_over_blocks_its_margi
 }
 
 #[test]
+fn a_stop_that_is_moved_keeps_its_part_of_the_position_and_one_that_left_gives_it_to_the_next() {
+    let stopped = bought().and(mis(stop(Side::Sell, 10, "95.00", None)));
+    let both = stopped.and(mis(sell(10, "110.00"))).and(report(5, ReportKind::Accepted));
+    let trailing = Modify { trigger_price: Some(price("96.00")), ..change(5, None, None) };
+    let moved = both.and(trailing);
+    assert_eq!(moved.book().cash.blocked, rupees("420.00"), "ten still close and ten still open");
+    let moved = moved.and(report(5, ReportKind::Modified));
+    assert_eq!((moved.book().orders[&5].opening, moved.book().cash.blocked), (shares(0), rupees("420.00")));
+    let left = moved.and(report(5, ReportKind::Cancelled)).and(mis(sell(10, "105.00")));
+    assert_eq!(left.book().cash.blocked, rupees("420.00"), "twenty may be sold, ten of them close");
+}
+
+#[test]
+fn a_change_that_waits_keeps_what_it_would_close_from_others() {
+    let long = funded().and(mis(buy(20, "100.00"))).and(fill(3, "T1", 20, "100.00"));
+    let asked = long.and(mis(sell(10, "110.00"))).and(report(5, ReportKind::Accepted)).and(change(5, Some(20), None));
+    assert_eq!(asked.book().cash.blocked, rupees("400.00"), "all twenty close");
+    asked.clone().when(convert(1)).then_refused(Rejection::InsufficientShares);
+    let other = asked.and(mis(sell(10, "110.00")));
+    assert_eq!(other.book().cash.blocked, rupees("620.00"), "ten more open");
+    assert_eq!(other.and(report(5, ReportKind::Modified)).book().cash.blocked, rupees("620.00"));
+}
+
+#[test]
+fn an_order_that_closes_more_than_it_was_counted_on_opens_less() {
+    let long = funded().and(mis(buy(8, "100.00"))).and(fill(3, "T1", 8, "100.00"));
+    let two = long.and(mis(sell(1, "110.00"))).and(mis(sell(8, "110.00")));
+    assert_eq!(two.book().orders[&6].opening, shares(1));
+    let part = two.and(report(5, ReportKind::Rejected)).and(fill(6, "T2", 1, "110.00"));
+    let order = &part.book().orders[&6];
+    assert_eq!((order.opening, order.closing(), order.blocked), (shares(0), shares(7), Money::ZERO));
+}
+
+#[test]
 fn the_order_that_squares_off_is_the_back_offices_alone() {
     let squaring = bought().at(SQUARE_OFF).and_all_due();
     let seq = *squaring.book().orders.last_key_value().expect("the order").0;
@@ -199,6 +233,17 @@ fn a_square_off_that_the_venue_refuses_is_asked_again_and_not_for_ever() {
     }
     assert!(given.due().is_empty());
     assert_eq!(given.next_due(), Some(time(CLOSE)));
+}
+
+#[test]
+fn a_late_trade_of_a_square_off_that_was_refused_does_not_bring_a_second_one_beside_the_next() {
+    let asked = bought().at(SQUARE_OFF).and_all_due();
+    let first = asked.book().seq;
+    let again = asked.and(report(first, ReportKind::Rejected)).and_all_due();
+    let second = again.book().seq;
+    let late = again.and(fill_at(first, "T8", 4, "99.00", SQUARE_OFF));
+    assert_eq!(open_position(&late).0, 6);
+    assert!(late.due().is_empty(), "{second} stands: {:?}", late.due());
 }
 
 #[test]
@@ -250,6 +295,13 @@ fn a_venue_that_does_not_answer_does_not_keep_a_position_from_being_squared_off(
     let late = silent.at("2026-11-23T15:25:00+05:30").and_all_due();
     let order = late.book().orders.values().last().expect("the order");
     assert_eq!((order.side, order.quantity, order.squares_off), (Side::Buy, shares(10), true));
+}
+
+#[test]
+fn what_else_is_wrong_with_a_change_is_said_before_that_it_comes_too_late() {
+    let standing = bought().and(mis(buy(5, "99.00"))).and(report(5, ReportKind::Accepted)).at(SQUARE_OFF);
+    standing.clone().when(change(5, None, Some("99.01"))).then_refused(Rejection::PriceOffTick);
+    standing.when(change(5, None, Some("99.05"))).then_refused(Rejection::SquareOffPassed);
 }
 
 #[test]

@@ -134,6 +134,18 @@ fn a_trigger_price_may_be_changed_until_it_is_triggered() {
 }
 
 #[test]
+fn once_triggered_its_limit_goes_where_it_likes_and_its_trigger_nowhere() {
+    let triggered = funded().and(stop(Side::Buy, 10, "105.00", Some("106.00"))).and(report(3, ReportKind::Triggered));
+    let below = triggered.clone().and(change(3, None, Some("104.00"))).and(report(3, ReportKind::Modified));
+    assert_eq!((below.book().orders[&3].price, status(&below, 3)), (Some(price("104.00")), Status::Open));
+    // Said first, whatever else is wrong with it.
+    for wrong in ["105.01", "107.00", "130.00"] {
+        let trigger = Modify { trigger_price: Some(price(wrong)), ..change(3, None, None) };
+        triggered.clone().when(trigger).then_refused(Rejection::OrderTriggered);
+    }
+}
+
+#[test]
 fn a_limit_order_may_become_a_stop_loss_and_waits_again() {
     let open = funded().and(buy(10, "99.00")).and(report(3, ReportKind::Accepted));
     let wanted = Modify {
@@ -145,6 +157,25 @@ fn a_limit_order_may_become_a_stop_loss_and_waits_again() {
     assert_eq!((status(&asked, 3), asked.book().cash.blocked), (Status::Open, rupees("1060.00")));
     let changed = asked.and(report(3, ReportKind::Modified));
     assert_eq!(status(&changed, 3), Status::TriggerPending);
+}
+
+#[test]
+fn whatever_becomes_a_stop_loss_waits_for_its_trigger() {
+    let stop_loss = Modify {
+        order_type: Some(OrderType::Sl),
+        trigger_price: Some(price("105.00")),
+        ..change(3, None, Some("106.00"))
+    };
+    let part = funded().and(buy(10, "99.00")).and(fill(3, "T1", 4, "99.00")).and(stop_loss.clone());
+    let part = part.and(report(3, ReportKind::Modified));
+    assert_eq!(status(&part, 3), Status::TriggerPending);
+    assert_eq!(status(&part.and(report(3, ReportKind::Triggered)), 3), Status::PartlyFilled);
+    // Triggered, a limit order meanwhile, and a stop loss again.
+    let triggered = funded().and(stop(Side::Buy, 10, "105.00", Some("106.00"))).and(report(3, ReportKind::Triggered));
+    let limit = Modify { order_type: Some(OrderType::Limit), ..change(3, None, None) };
+    let limit = triggered.and(limit).and(report(3, ReportKind::Modified));
+    assert_eq!(status(&limit, 3), Status::Open);
+    assert_eq!(status(&limit.and(stop_loss).and(report(3, ReportKind::Modified)), 3), Status::TriggerPending);
 }
 
 #[test]
@@ -170,4 +201,17 @@ fn a_tenth_at_least_is_disclosed_and_nothing_of_an_immediate_order() {
     funded().when(disclosing(11)).then_accepted();
     let immediate = Place { validity: Validity::Ioc, ..disclosing(50) };
     funded().when(immediate).then_refused(Rejection::DisclosedQuantityNotAllowed);
+}
+
+#[test]
+fn a_change_keeps_to_what_may_be_disclosed() {
+    let disclosing = Place { disclosed_quantity: Some(Quantity::new(11)), ..buy(101, "100.00") };
+    let standing = funded().and(disclosing).and(report(3, ReportKind::Accepted));
+    for quantity in [10, 111] {
+        let changed = change(3, Some(quantity), None);
+        standing.clone().when(changed).then_refused(Rejection::DisclosedQuantityNotAllowed);
+    }
+    let immediate = Modify { validity: Some(Validity::Ioc), ..change(3, None, None) };
+    standing.clone().when(immediate).then_refused(Rejection::DisclosedQuantityNotAllowed);
+    standing.when(change(3, Some(110), None)).then_accepted();
 }

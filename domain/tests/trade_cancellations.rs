@@ -55,6 +55,41 @@ fn a_whole_order_whose_trade_is_cancelled_is_cancelled() {
 }
 
 #[test]
+fn an_order_that_expired_stays_expired_when_what_was_left_trades_late_and_the_rest_was_undone() {
+    let over = funded().and(buy(8, "100.00")).and(fill(3, "T1", 7, "100.00")).at("2026-11-23T15:30:00+05:30");
+    let undone = over.and_all_due().and(cancel_trade(3, "T1", TODAY, SOON));
+    let late = undone.and(fill(3, "T2", 1, "100.00"));
+    let order = &late.book().orders[&3];
+    assert_eq!((order.status, order.filled, order.cancelled()), (Status::Expired, shares(1), shares(7)));
+    // Its correction makes it whole.
+    assert_eq!(late.and(fill(3, "T3", 7, "100.00")).book().orders[&3].status, Status::Filled);
+}
+
+#[test]
+fn a_trade_in_the_place_of_a_cancelled_one_leaves_blocked_what_a_change_asks_for() {
+    let asked = holding().and(sell(1, "100.00")).and(report(4, ReportKind::Accepted)).and(change(4, Some(2), None));
+    let undone = asked.and(fill(4, "T1", 1, "100.00")).and(cancel_trade(4, "T1", TODAY, SOON));
+    let corrected = undone.and(fill(4, "T2", 1, "100.00"));
+    assert_eq!(corrected.book().positions[&instrument()].blocked, shares(1));
+    let asked = funded().and(buy(24, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let asked = asked.and(cancel_trade(3, "T1", TODAY, SOON)).and(change(3, Some(25), None));
+    assert_eq!(asked.and(fill(3, "T2", 15, "100.00")).book().cash.blocked, rupees("100.00"));
+}
+
+#[test]
+fn a_netted_sale_leaves_nothing_usable_and_a_gain_is_none() {
+    // A gain of 500.00 and a sale of 1000.00 settle on one day; the sale alone may be used.
+    let gained = holding().and(mis(buy(50, "100.00"))).and(fill(4, "T1", 50, "100.00"));
+    let gained = gained.and(mis(sell(50, "110.00"))).and(fill(6, "T2", 50, "110.00"));
+    let sold = gained.and(sell(10, "100.00")).and(fill(8, "T3", 10, "100.00")).at("2026-11-24T10:00:00+05:30");
+    let sold = sold.and_all_due();
+    assert_eq!(sold.book().cash.available(), rupees("101000.00"));
+    let undone = sold.and(cancel_trade(8, "T3", TODAY, "2026-11-24T10:00:00+05:30"));
+    assert_eq!(undone.book().cash.receivable(), rupees("500.00"));
+    assert_eq!(undone.book().cash.available(), rupees("100000.00"));
+}
+
+#[test]
 fn a_sale_is_undone_and_its_shares_come_back_from_where_they_went() {
     let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
     assert_eq!(sold.book().cash.available(), rupees("101000.00"));
@@ -129,6 +164,64 @@ fn a_trade_that_waits_for_assignment_waits_no_longer_once_cancelled() {
     assert_eq!(told(&cancelled).unmatched, Some(3));
     let cancelled = cancelled.then_accepted().and(buy(10, "100.00"));
     cancelled.when(Assign { seq: 3, order_id: order_id(5) }).then_refused(Rejection::UnknownUnmatchedFill);
+}
+
+#[test]
+fn what_was_bought_on_the_day_of_a_sale_that_is_undone_later_is_not_settled_before_its_time() {
+    let next = "2026-11-24T10:00:00+05:30";
+    let both = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
+    let both = both.and(buy(10, "100.00")).and(fill(6, "T2", 10, "100.00")).at(next).and_all_due();
+    assert_eq!(held(&both), Shares { settled: shares(10), ..Shares::default() });
+    let undone = both.and(cancel_trade(4, "T1", TODAY, next));
+    assert_eq!(held(&undone), Shares { t1: shares(10), settled: shares(10), ..Shares::default() });
+    let settled = undone.at("2026-11-24T15:30:00+05:30").and_all_due();
+    assert_eq!((held(&settled).settled, settled.next_due()), (shares(20), None));
+    // Nothing was bought: what was sold has been settled all along.
+    let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00")).at(next).and_all_due();
+    assert_eq!(held(&sold.and(cancel_trade(4, "T1", TODAY, next))).settled, shares(10));
+}
+
+#[test]
+fn a_trade_that_was_assigned_is_undone_under_the_order_it_was_reported_for() {
+    let waiting = funded().and(buy(10, "100.00")).and(fill(77, "T1", 10, "100.00"));
+    let assigned = waiting.and(Assign { seq: 4, order_id: order_id(3) });
+    // Told again, under either order.
+    let assigned = assigned.when(fill(77, "T1", 10, "100.00")).then_known();
+    let assigned = assigned.when(fill(3, "T1", 10, "100.00")).then_known();
+    let cancelled = assigned.when(cancel_trade(77, "T1", TODAY, SOON));
+    assert_eq!((told(&cancelled).order_id, told(&cancelled).undone.is_some()), (order_id(3), true));
+    let cancelled = cancelled.then_accepted();
+    assert_eq!((cancelled.book().orders[&3].filled, held(&cancelled)), (shares(0), Shares::default()));
+    for seq in [3, 77] {
+        cancelled.clone().when(cancel_trade(seq, "T1", TODAY, SOON)).then_known();
+    }
+}
+
+#[test]
+fn the_other_side_of_a_trade_that_was_assigned_may_be_the_accounts_own() {
+    let waiting = holding().and(buy(5, "100.00")).and(sell(5, "100.00")).and(fill(77, "T1", 5, "100.00"));
+    waiting.clone().when(fill(5, "T1", 5, "100.00")).then_refused(Rejection::FillContradicted);
+    let assigned = waiting.and(Assign { seq: 6, order_id: order_id(4) });
+    let both = assigned.and(fill(5, "T1", 5, "100.00"));
+    assert_eq!((both.book().orders[&4].filled, both.book().orders[&5].filled), (shares(5), shares(5)));
+}
+
+#[test]
+fn a_trade_is_not_assigned_when_its_number_is_another_trades_of_that_side() {
+    let twice = funded().and(buy(5, "100.00")).and(buy(5, "100.00"));
+    let twice = twice.and(fill(3, "T1", 5, "100.00")).and(fill(77, "T1", 5, "100.00"));
+    let refused = twice.when(Assign { seq: 6, order_id: order_id(4) }).then_refused(Rejection::FillContradicted);
+    // So that this one stays known, and is undone when it is cancelled.
+    let undone = refused.when(fill(3, "T1", 5, "100.00")).then_known().and(cancel_trade(3, "T1", TODAY, SOON));
+    assert_eq!(held(&undone), Shares::default());
+}
+
+#[test]
+fn a_cancellation_before_its_trade_counts_for_an_order_that_is_not_known_and_for_no_other() {
+    let told = funded().and(buy(10, "100.00")).and(cancel_trade(77, "T1", TODAY, SOON));
+    let late = told.when(fill(77, "T1", 10, "100.00")).then_known();
+    assert!(late.book().unmatched.is_empty());
+    assert_eq!(late.and(fill(3, "T1", 10, "100.00")).book().orders[&3].filled, shares(10));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     ids::{Exchange, Folio, InstrumentId, SchemeCode},
     intraday::{Converted, Intraday},
     money::{Money, Quantity, Units},
-    order::{Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, order_of},
+    order::{FillAssigned, Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, order_of},
     position::{Day, DayNetted, Reason, Shares},
     time::{Date, Timestamp},
 };
@@ -66,17 +66,13 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 price: Some(unmatched.price),
                 executed_at: event.effective_at,
                 settlement_date: None,
+                assigned: None,
                 cancelled: false,
             };
             book.trades.insert(waiting.key(), content);
             book.unmatched.insert(book.seq, waiting);
         }
-        EventData::FillAssigned(assigned) => {
-            if let Some(waited) = book.unmatched.remove(&assigned.seq) {
-                book.leaving.trade(waited.key(), today);
-            }
-            fill(book, &assigned.fill, event);
-        }
+        EventData::FillAssigned(assigned) => assign(book, assigned, today, event),
         EventData::TradeCancelled(cancelled) => trade_cancelled(book, cancelled, today, event),
         EventData::PositionConverted(converted) => convert(book, converted),
         // An intraday position is moved by its trades and conversions.
@@ -96,7 +92,9 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
             book.settlements.remove(&settled.settlement_date);
             for position in book.positions.values_mut() {
                 position.t1.remove(&settled.settlement_date);
+                position.netted.retain(|(date, ..), _| *date != settled.settlement_date);
             }
+            book.positions.retain(|_, position| !position.is_empty());
         }
         EventData::FundPurchaseRequested(requested) => {
             book.cash.blocked += requested.amount;
@@ -152,6 +150,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     price: imported.price,
                     executed_at: event.effective_at,
                     settlement_date: None,
+                    assigned: None,
                     cancelled: false,
                 };
                 let key = (Some(exchange), imported.trade_date, trade_id, Some(side));
@@ -188,6 +187,7 @@ fn update(book: &mut Book, event: &EventData) {
     let Some(seq) = order_of(event).map(|id| id.seq) else { return };
     let Some(order) = book.orders.get_mut(&seq) else { return };
     let (blocked, blocked_quantity) = (order.blocked, order.blocked_quantity);
+    let was_over = order.status.is_final();
     order.fold(event);
     book.cash.blocked += order.blocked - blocked;
     if order.blocked_quantity != blocked_quantity {
@@ -198,7 +198,9 @@ fn update(book: &mut Book, event: &EventData) {
         }
     }
     if order.status.is_final() {
+        // A late trade of one that is over says nothing of the one that stands since.
         if order.squares_off
+            && !was_over
             && let Some(standing) = book.intraday.get_mut(&(order.session_date, order.instrument))
         {
             standing.squaring_off = false;
@@ -217,6 +219,7 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
         price: Some(filled.price),
         executed_at: event.effective_at,
         settlement_date: Some(filled.settlement_date),
+        assigned: None,
         cancelled: false,
     };
     book.trades.insert(key, content);
@@ -236,6 +239,25 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
                 }
             }
         }
+    }
+}
+
+/// An unmatched trade becomes an order's; it stays known under the words it was reported in.
+fn assign(book: &mut Book, assigned: &FillAssigned, today: Date, event: &Event) {
+    let fill_of = &assigned.fill;
+    let waited = book.unmatched.remove(&assigned.seq).map(|waited| waited.key());
+    let mut named = None;
+    if let Some(key) = waited {
+        book.leaving.trade(key, today);
+        if let Some(content) = book.trades.get_mut(&key) {
+            named = content.order;
+            content.assigned = Some(fill_of.order_id.seq);
+        }
+    }
+    fill(book, fill_of, event);
+    let key = (Some(fill_of.exchange), fill_of.trade_date, fill_of.trade_id, Some(fill_of.side));
+    if let Some(content) = book.trades.get_mut(&key) {
+        content.assigned = named;
     }
 }
 
@@ -293,16 +315,24 @@ fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value:
     draw_t1(lots, drawn.t1, day);
 }
 
-/// Remembers that a trade of a known order was cancelled before it was told: told later, it has no effect.
-fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, at: Timestamp) {
-    let Some(order) = book.orders.get(&cancelled.order_id.seq) else { return };
-    let key = (order.instrument.exchange(), cancelled.trade_date, cancelled.trade_id, Some(order.side));
+/// Remembers that a trade was cancelled before it was told: told later, it has no effect.
+fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at: Timestamp) {
+    if cancelled.order_id.account != book.account {
+        return;
+    }
+    let order = book.orders.get(&cancelled.order_id.seq);
+    let exchange = order.and_then(|order| order.instrument.exchange());
+    let key = (exchange, cancelled.trade_date, cancelled.trade_id, order.map(|order| order.side));
+    if order.is_none() {
+        book.leaving.trade(key, today);
+    }
     book.trades.entry(key).or_insert(TradeContent {
         order: Some(cancelled.order_id.seq),
         quantity: Quantity::ZERO,
         price: None,
         executed_at: at,
         settlement_date: None,
+        assigned: None,
         cancelled: true,
     });
 }
@@ -316,7 +346,7 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
     }
     let Some(undone) = &cancelled.undone else {
         if cancelled.unmatched.is_none() {
-            expect_cancelled(book, cancelled, event.effective_at);
+            expect_cancelled(book, cancelled, today, event.effective_at);
         }
         return;
     };
@@ -351,14 +381,20 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
                 book.settlements.insert(date, seq);
             });
         }
-        (None, Side::Buy) => {
+        (None, side) => {
             let lot = position.t1.entry(undone.settlement_date).or_default();
             *lot += moved.t1;
             if lot.is_zero() {
                 position.t1.remove(&undone.settlement_date);
             }
+            let net = position.netted.get_mut(&(undone.settlement_date, undone.exchange, cancelled.trade_date));
+            if let Some(net) = net {
+                *net += if side == Side::Buy { -undone.quantity } else { undone.quantity };
+            }
+            if !moved.t1.is_zero() {
+                book.settlements.insert(undone.settlement_date, seq);
+            }
         }
-        (None, Side::Sell) => {}
     }
 }
 
@@ -401,6 +437,9 @@ fn net(book: &mut Book, netted: &DayNetted) {
     return_t1(&mut position.t1, netted.returned_t1, &mut day, |date| {
         book.settlements.insert(date, seq);
     });
+    // What a trade of the day that is cancelled later leaves of it.
+    let day = (netted.settlement_date, netted.exchange, netted.trade_date);
+    *position.netted.entry(day).or_default() += netted.bought - netted.sold;
     if netted.to_t1.is_positive() {
         *position.t1.entry(netted.settlement_date).or_default() += netted.to_t1;
         book.settlements.insert(netted.settlement_date, seq);

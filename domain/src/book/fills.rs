@@ -1,13 +1,15 @@
 //! Trades: matched to orders, or kept until an operator assigns them. A trade is never refused, a contradiction of one is.
 
-use super::{Book, Context, TradeKey, intraday, orders::block_of};
+use super::{Book, Context, TradeContent, TradeKey, intraday, orders::block_of};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
     ids::{Exchange, InstrumentId, OrderId, TradeId},
     intraday::IntradayTrade,
     money::{Money, Price, Quantity, Rounding},
-    order::{Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Side, Unmatched, Waiting},
+    order::{
+        Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Reblocked, Side, Unmatched, Waiting,
+    },
     policy::Policy,
     position::{Changed, Day, Position, Reason, Shares},
     rejection::{Refusal, Rejection},
@@ -24,19 +26,24 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     let order = book.order(&fill.order_id);
     let instrument = order.map(|order| order.instrument).or(fill.instrument);
     let side = order.map(|order| order.side).or(fill.side);
-    // The order's own view of the trade first, then the report's: an unmatched one was kept under the latter.
-    let keys: [TradeKey; 2] = [key(fill, instrument, side), key(fill, fill.instrument, fill.side)];
-    if let Some(known) = keys.iter().find_map(|key| book.trades.get(key)) {
-        // Cancelled before it was told: known, and without effect.
-        return if known.cancelled && known.quantity.is_zero()
-            || known.says(fill.order_id.seq, fill.quantity, fill.price)
-        {
-            Ok(Vec::new())
-        } else {
-            Err(Rejection::FillContradicted.with("trade_id", fill.trade_id))
-        };
+    // A cancellation that named the same order first, then the order's own view of the trade, then the report's: an
+    // unmatched one was kept under that.
+    let (own, told) = (key(fill, instrument, side), key(fill, fill.instrument, fill.side));
+    let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
+    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one.
+    let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
+    let as_told = book.trades.get(&told);
+    let before = book.trades.get(&key(fill, None, None)).filter(|known| known.is_only_cancelled() && says(known));
+    let known = before.or_else(|| book.trades.get(&own));
+    let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
+    let contradicted = || Rejection::FillContradicted.with("trade_id", fill.trade_id);
+    if let Some(known) = known {
+        return if says(known) { Ok(Vec::new()) } else { Err(contradicted()) };
     }
     let unmatched = |reason| {
+        if as_told.is_some() {
+            return Err(contradicted());
+        }
         let data = EventData::FillUnmatched(FillUnmatched {
             order_id: fill.order_id,
             trade_id: fill.trade_id,
@@ -77,6 +84,10 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
         book.order(&assign.order_id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", assign.order_id))?;
     let waiting =
         book.unmatched.get(&assign.seq).ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
+    let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side));
+    if key != waiting.key() && book.trades.contains_key(&key) {
+        return Err(Rejection::FillContradicted.with("trade_id", waiting.trade_id));
+    }
     let left = order.quantity - order.filled;
     if waiting.instrument.is_some_and(|named| named != order.instrument)
         || waiting.side.is_some_and(|named| named != order.side)
@@ -154,7 +165,12 @@ impl Trade {
             (Side::Sell, Product::Cnc) => None,
             _ => Some(self.still_blocked(order, pending, opening).ok_or_else(too_large)?),
         };
-        let reblocked = margins.map_or_else(Vec::new, |margins| margins.others);
+        let mut reblocked = margins.map_or_else(Vec::new, |margins| margins.others);
+        // Folding takes what opens to be the same shares as before: said where the position has made it less.
+        if order.product == Product::Mis && opening != order.opening.min(pending) {
+            let order_id = self.order_id;
+            reblocked.push(Reblocked { order_id, opening, blocked: blocked.unwrap_or_default() });
+        }
         let band = context.market.instruments.get(&order.instrument).and_then(|listing| listing.band(trade_date));
         let outside = band.is_some_and(|(low, high)| self.price < low || self.price > high);
         let filled = Filled {
@@ -242,7 +258,10 @@ impl Trade {
         let standing = block_of(order, order.block_price, pending, opening)?;
         let asked = match order.waiting {
             Some(Waiting::Modification { quantity, block_price, .. }) => {
-                let left = (quantity - order.filled - order.undone - self.quantity).max(Quantity::ZERO);
+                // A trade may take the place of one that was cancelled.
+                let filled = order.filled + self.quantity;
+                let undone = order.undone.min(order.quantity - filled);
+                let left = (quantity - filled - undone).max(Quantity::ZERO);
                 block_of(order, block_price, left, (left - (pending - opening)).max(Quantity::ZERO))?
             }
             _ => Money::ZERO,

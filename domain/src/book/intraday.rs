@@ -33,8 +33,8 @@ fn session_square_off(session: &Session, context: &Context<'_>) -> i64 {
     i64::from(context.policy.intraday_square_off_minutes(session.date).0) * 60_000_000
 }
 
-/// Of an order's pending shares, those that would open or add to a position: what all pending orders of its side could
-/// do beyond closing what is open, less what the others could do without it. `except` is the order's own `seq`.
+/// Of an order's pending shares, those that would open or add to a position: what is left of it when the other pending
+/// orders of its side have closed what they are counted on to close. `except` is the order's own `seq`.
 pub(super) fn opening(
     book: &Book,
     instrument: InstrumentId,
@@ -45,15 +45,14 @@ pub(super) fn opening(
 ) -> Quantity {
     let open = position(book, session_date, instrument).quantity;
     let closable = match side {
-        Side::Sell => open.max(Quantity::ZERO),
-        Side::Buy => (-open).max(Quantity::ZERO),
+        Side::Sell => open,
+        Side::Buy => -open,
     };
     let others: Quantity = pending_orders(book, session_date, instrument)
         .filter(|(seq, order)| order.side == side && Some(*seq) != except)
-        .map(|(_, order)| order.pending())
+        .map(|(_, order)| order.counted_on())
         .sum();
-    let beyond = |shares: Quantity| (shares - closable).max(Quantity::ZERO);
-    beyond(others + pending) - beyond(others)
+    pending - pending.min((closable - others).max(Quantity::ZERO))
 }
 
 /// What pending orders open once a position has become another.
@@ -88,14 +87,15 @@ pub(super) fn margins(
             continue;
         }
         let standing = block_of(order, order.block_price, pending, opening)?;
+        let asked_opening = (order.asked() - closing).max(Quantity::ZERO);
         let blocked = match order.waiting {
-            Some(Waiting::Modification { quantity, block_price, .. }) => {
-                let left = (quantity - order.filled - order.undone).max(Quantity::ZERO);
-                standing.max(block_of(order, block_price, left, (left - closing).max(Quantity::ZERO))?)
+            Some(Waiting::Modification { block_price, .. }) => {
+                standing.max(block_of(order, block_price, order.asked(), asked_opening)?)
             }
             _ => standing,
         };
-        if (opening, blocked) != (order.opening, order.blocked) {
+        let is_other = (opening, blocked) != (order.opening, order.blocked);
+        if is_other || order.waiting.is_some() && asked_opening != order.asked_opening {
             let order_id = OrderId { account: book.account, seq };
             margins.others.push(Reblocked { order_id, opening, blocked });
         }
@@ -227,7 +227,7 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
         // Pending orders that close count on their part of the position.
         let closes: Quantity = pending_orders(book, trade_date, instrument)
             .filter(|(_, order)| order.side != side)
-            .map(|(_, order)| order.closing())
+            .map(|(_, order)| order.counted_on())
             .sum();
         if asked.quantity > open - closes {
             let figures = Rejection::InsufficientShares.with("needed", asked.quantity);

@@ -39,10 +39,10 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 2;
+pub const RULES: u32 = 3;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
-pub const SHAPE: u32 = 2;
+pub const SHAPE: u32 = 3;
 
 /// What makes a trade known: exchange, trade date, trade id, side (the last two parts are unknown for some unmatched trades).
 pub type TradeKey = (Option<Exchange>, Date, TradeId, Option<Side>);
@@ -60,14 +60,24 @@ pub struct TradeContent {
     pub executed_at: Timestamp,
     /// When it settles, as it was recorded; for trades of orders.
     pub settlement_date: Option<Date>,
+    /// Of a trade that an operator assigned, the other order it is known by: the one it had named, or belongs to.
+    pub assigned: Option<u64>,
     /// Whether the exchange has cancelled it since.
     pub cancelled: bool,
 }
 
 impl TradeContent {
+    /// Whether it is known by this order.
+    fn is_of(&self, order: u64) -> bool {
+        self.order == Some(order) || self.assigned == Some(order)
+    }
+    /// Whether only its cancellation has been told, and nothing of the trade itself.
+    fn is_only_cancelled(&self) -> bool {
+        self.cancelled && self.quantity.is_zero()
+    }
     /// Whether a report says the same.
     fn says(&self, order: u64, quantity: Quantity, price: Price) -> bool {
-        (self.order, self.quantity, self.price) == (Some(order), quantity, Some(price))
+        self.is_of(order) && (self.is_only_cancelled() || (self.quantity, self.price) == (quantity, Some(price)))
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) fn place(book: &Book, place: &Place, context: &Context<'_>) -> Result
     terms.check_figures()?;
     let listing = tradable(place.instrument, context)?;
     terms.check_type()?;
-    check_disclosed(place)?;
+    terms.check_trigger_price()?;
+    check_disclosed(place.disclosed_quantity, place.quantity, place.validity)?;
     terms.check_product(listing)?;
     let session = session(place.instrument, context);
     let price_date = session.as_ref().map_or_else(|| context.now.date(), |session| session.date);
@@ -125,21 +126,26 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
         market_protection: order.market_protection.filter(|_| !order_type.has_limit()),
     };
     let listing = tradable(order.instrument, context)?;
+    terms.check_type()?;
+    // What has been triggered stands as a limit order or at market: its trigger price says nothing any more.
+    let sleeps = order_type.has_trigger() && !order.triggered;
+    if order.triggered && trigger_price != order.trigger_price && order_type.has_trigger() {
+        return Err(Rejection::OrderTriggered.into());
+    }
+    if sleeps {
+        terms.check_trigger_price()?;
+    }
+    check_disclosed(order.disclosed_quantity, quantity, validity)?;
+    terms.check_price(listing, order.session_date)?;
+    if sleeps && trigger_price != order.trigger_price {
+        terms.check_trigger_side(listing)?;
+    }
+    let block_price = terms.block_price(listing, order.session_date, context)?;
     if order.product == Product::Mis
         && let Some((square_off, _)) = intraday::square_off_of(order, context).filter(|(from, _)| context.now >= *from)
     {
         return Err(Rejection::SquareOffPassed.with("square_off_at", square_off));
     }
-    terms.check_type()?;
-    terms.check_price(listing, order.session_date)?;
-    let sleeps = order_type.has_trigger() && !order.triggered;
-    if order.triggered && trigger_price != order.trigger_price && order_type.has_trigger() {
-        return Err(Rejection::OrderTriggered.into());
-    }
-    if sleeps && trigger_price != order.trigger_price {
-        terms.check_trigger_side(listing)?;
-    }
-    let block_price = terms.block_price(listing, order.session_date, context)?;
     let (mut blocked, mut blocked_quantity, mut opening) = (None, None, None);
     match (order.product, block_price) {
         // What stands may still trade until the venue answers: the larger of both stays blocked.
@@ -319,12 +325,12 @@ fn changeable<'a>(book: &'a Book, id: &OrderId) -> Result<&'a Order, Refusal> {
     Ok(order)
 }
 
-fn check_disclosed(place: &Place) -> Result<(), Refusal> {
-    let Some(disclosed) = place.disclosed_quantity else { return Ok(()) };
-    let least = Quantity::new((place.quantity.shares() + DISCLOSED_PART - 1) / DISCLOSED_PART);
-    if place.validity == Validity::Ioc || disclosed < least || disclosed > place.quantity {
+fn check_disclosed(disclosed: Option<Quantity>, quantity: Quantity, validity: Validity) -> Result<(), Refusal> {
+    let Some(disclosed) = disclosed else { return Ok(()) };
+    let least = Quantity::new((quantity.shares() + DISCLOSED_PART - 1) / DISCLOSED_PART);
+    if validity == Validity::Ioc || disclosed < least || disclosed > quantity {
         let figures = Rejection::DisclosedQuantityNotAllowed.with("disclosed_quantity", disclosed);
-        return Err(figures.with("least", least).with("quantity", place.quantity));
+        return Err(figures.with("least", least).with("quantity", quantity));
     }
     Ok(())
 }
@@ -421,10 +427,16 @@ impl Terms {
             }
             _ => {}
         }
-        match (self.order_type.has_trigger(), self.trigger_price, self.price) {
-            (true, None, _) => Err(Rejection::TriggerPriceRequired.into()),
-            (false, Some(_), _) => Err(Rejection::TriggerPriceNotAllowed.into()),
-            (true, Some(trigger), Some(price)) if self.is_before(price, trigger) => {
+        match (self.order_type.has_trigger(), self.trigger_price) {
+            (true, None) => Err(Rejection::TriggerPriceRequired.into()),
+            (false, Some(_)) => Err(Rejection::TriggerPriceNotAllowed.into()),
+            _ => Ok(()),
+        }
+    }
+    /// What triggers beyond its limit would never trade.
+    fn check_trigger_price(&self) -> Result<(), Refusal> {
+        match (self.trigger_price, self.price) {
+            (Some(trigger), Some(price)) if self.is_before(price, trigger) => {
                 Err(Rejection::TriggerBeyondPrice.with("trigger_price", trigger).with("price", price))
             }
             _ => Ok(()),

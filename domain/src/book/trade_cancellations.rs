@@ -4,7 +4,7 @@ use super::{Book, Context, TradeContent, TradeKey, intraday};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
-    ids::{Exchange, InstrumentId},
+    ids::{Exchange, InstrumentId, OrderId},
     money::{Money, Quantity, Rounding},
     order::{CancelTrade, Order, Product, Side, TradeCancelled, Undone},
     position::{Changed, Day, Position, Reason, Shares},
@@ -22,40 +22,61 @@ pub(super) fn record(book: &Book, cancel: &CancelTrade, context: &Context<'_>) -
         undone: None,
         unmatched: None,
     };
-    let order = book.order(&cancel.order_id);
-    let exchange = order.and_then(|order| order.instrument.exchange());
-    let key = order.map(|order| (exchange, cancel.trade_date, cancel.trade_id, Some(order.side)));
-    let known = key.and_then(|key| Some((key, book.trades.get(&key)?)));
-    let named = |content: &TradeContent| content.order == Some(cancel.order_id.seq);
-    let known = known.filter(|(key, content)| named(content) && waiting(book, cancel, Some(*key)).is_none());
     let mut rest = Vec::new();
-    match (order, exchange, known) {
-        (.., Some((_, content))) if content.cancelled => return Ok(Vec::new()),
-        (Some(order), Some(exchange), Some((_, content))) => {
-            let trade = Trade::new(order, exchange, content, cancel.trade_date)?;
-            let (undone, moved) = trade.undo(book, order, cancel, context)?;
-            cancelled.undone = Some(undone);
-            rest = moved;
+    match meant(book, cancel) {
+        Meant::Known(content) if content.cancelled => return Ok(Vec::new()),
+        Meant::Known(content) => {
+            let order = content.order.and_then(|seq| book.orders.get(&seq));
+            if let Some((order, exchange)) = order.and_then(|order| Some((order, order.instrument.exchange()?))) {
+                // The order it filled, which is another than it had named when an operator assigned it.
+                cancelled.order_id.seq = content.order.unwrap_or(cancel.order_id.seq);
+                let trade = Trade::new(order, exchange, content, cancel.trade_date)?;
+                let (undone, moved) = trade.undo(book, order, cancelled.order_id, context)?;
+                cancelled.undone = Some(undone);
+                rest = moved;
+            }
         }
-        _ => cancelled.unmatched = waiting(book, cancel, None),
+        Meant::Waiting(seq) => cancelled.unmatched = Some(seq),
+        Meant::Nothing => {}
     }
     let mut events = vec![EventData::TradeCancelled(cancelled)];
     events.extend(rest);
     Ok(events.into_iter().map(|data| Event { effective_at: cancel.at, data }).collect())
 }
 
-/// The entry of a trade that waits for assignment and is the one meant.
-fn waiting(book: &Book, cancel: &CancelTrade, key: Option<TradeKey>) -> Option<u64> {
-    let found = book.unmatched.iter().find(|(_, waiting)| match key {
-        Some(key) => waiting.key() == key,
-        None => {
-            let named = book.trades.get(&waiting.key()).and_then(|content| content.order);
-            named == Some(cancel.order_id.seq)
-                && waiting.trade_id == cancel.trade_id
-                && waiting.executed_at.date() == cancel.trade_date
-        }
-    });
-    found.map(|(seq, _)| *seq)
+/// What a cancellation is about.
+enum Meant<'a> {
+    /// A trade that filled an order, or one that is cancelled already.
+    Known(&'a TradeContent),
+    /// The entry of one that waits for assignment.
+    Waiting(u64),
+    /// None that is known.
+    Nothing,
+}
+
+/// The trade of that day and number that filled the order named; else the one that waits; else the one that was
+/// reported for it and assigned to another, or cancelled while it waited.
+fn meant<'a>(book: &'a Book, cancel: &CancelTrade) -> Meant<'a> {
+    let seq = (cancel.order_id.account == book.account).then_some(cancel.order_id.seq);
+    let is_it = |key: &TradeKey| (key.1, key.2) == (cancel.trade_date, cancel.trade_id);
+    let waiting: Vec<(u64, TradeKey)> =
+        book.unmatched.iter().map(|(seq, waiting)| (*seq, waiting.key())).filter(|(_, key)| is_it(key)).collect();
+    let known = book.trades.iter().filter(|(key, _)| is_it(key) && !waiting.iter().any(|(_, waits)| waits == *key));
+    let known = known.filter(|(_, content)| seq.is_some_and(|seq| content.is_of(seq)));
+    let fills = |content: &TradeContent| {
+        content.order == seq && (content.settlement_date.is_some() || content.is_only_cancelled())
+    };
+    // A cancellation told before is told again; else what filled the order named comes first.
+    let rank = |content: &TradeContent| (!content.cancelled, !fills(content), content.settlement_date.is_none());
+    let known = known.min_by_key(|(key, content)| (rank(content), key.3, key.0)).map(|(_, content)| content);
+    let named = |(_, key): &&(u64, TradeKey)| book.trades.get(key).is_some_and(|content| content.order == seq);
+    let waiting = waiting.iter().find(named).map(|(seq, _)| *seq);
+    match (known.filter(|content| content.cancelled || fills(content)), waiting, known) {
+        (Some(content), ..) => Meant::Known(content),
+        (None, Some(seq), _) => Meant::Waiting(seq),
+        (None, None, Some(content)) => Meant::Known(content),
+        (None, None, None) => Meant::Nothing,
+    }
 }
 
 /// A trade as it was recorded.
@@ -92,7 +113,7 @@ impl Trade {
         &self,
         book: &Book,
         order: &Order,
-        cancel: &CancelTrade,
+        order_id: OrderId,
         context: &Context<'_>,
     ) -> Result<(Undone, Vec<EventData>), Refusal> {
         let mut undone = Undone {
@@ -110,7 +131,7 @@ impl Trade {
             intraday: None,
             reblocked: Vec::new(),
         };
-        let reference: Box<str> = cancel.order_id.text().as_str().into();
+        let reference: Box<str> = order_id.text().as_str().into();
         let due = book.cash.due.get(&self.settlement_date);
         let settlement_date = due.map(|_| self.settlement_date);
         match order.product {
@@ -143,7 +164,7 @@ impl Trade {
                 let day = position.days.get(&(self.exchange, self.trade_date));
                 let moved = match self.side {
                     Side::Buy => self.taken_back(position, day),
-                    Side::Sell => self.given_back(day),
+                    Side::Sell => self.given_back(position, day),
                 };
                 undone.moved = Some(moved);
                 let amount = match self.side {
@@ -152,12 +173,13 @@ impl Trade {
                 };
                 if self.side == Side::Sell {
                     let due = due.copied().unwrap_or_default();
-                    let of_day = day.and_then(|day| {
+                    // Its part of what the day's sales let be used; all of it once the day is netted and nobody knows.
+                    let of_day = day.map_or(Some(self.value), |day| {
                         day.usable.share(self.quantity.shares(), day.sold.shares().max(1), Rounding::Up)
                     });
                     // What stays usable is within what is still to come.
                     let beyond = due.usable - (due.receivable - self.value);
-                    let usable = of_day.unwrap_or_default().max(beyond).max(Money::ZERO).min(due.usable);
+                    let usable = of_day.unwrap_or(self.value).max(beyond).max(Money::ZERO).min(due.usable);
                     undone.usable = settlement_date.map(|_| usable);
                 }
                 let usable = undone.usable;
@@ -187,9 +209,15 @@ impl Trade {
         Shares { bought_today, t1, settled: self.quantity - bought_today - t1 }.negated()
     }
 
-    /// Shares of a sale: to where that day's sales drew them, the last drawn first, or to settled when the day is netted.
-    fn given_back(&self, day: Option<&Day>) -> Shares {
-        let Some(day) = day else { return Shares { settled: self.quantity, ..Shares::default() } };
+    /// Shares of a sale: to where that day's sales drew them, the last drawn first. Once the day is netted, what was bought
+    /// that day and not sold after all is T1 until it settles, and the rest is settled.
+    fn given_back(&self, position: &Position, day: Option<&Day>) -> Shares {
+        let Some(day) = day else {
+            let net = position.netted.get(&(self.settlement_date, self.exchange, self.trade_date));
+            let bought = |net: Quantity| net.max(Quantity::ZERO);
+            let t1 = net.map_or(Quantity::ZERO, |net| bought(*net + self.quantity) - bought(*net));
+            return Shares { bought_today: Quantity::ZERO, t1, settled: self.quantity - t1 };
+        };
         let t1 = self.quantity.min(day.drawn.t1);
         let settled = (self.quantity - t1).min(day.drawn.settled);
         Shares { bought_today: self.quantity - t1 - settled, t1, settled }

@@ -71,6 +71,8 @@ pub struct Order {
     pub order_type: OrderType,
     /// Day or immediate.
     pub validity: Validity,
+    /// The part of the quantity that the market is shown at a time.
+    pub disclosed_quantity: Option<Quantity>,
     /// Its session.
     pub session_date: Date,
     /// Where it stands.
@@ -83,6 +85,8 @@ pub struct Order {
     pub blocked_quantity: Quantity,
     /// Of an intraday order: pending shares that open or add to a position.
     pub opening: Quantity,
+    /// While a change of it waits: those that would, were it granted.
+    pub asked_opening: Quantity,
     /// Of an intraday order: the margin.
     pub margin: Percent,
     /// Modifications asked for so far.
@@ -115,12 +119,14 @@ impl Order {
             triggered: false,
             order_type: e.order_type,
             validity: e.validity,
+            disclosed_quantity: e.disclosed_quantity,
             session_date: e.session_date,
             status: Status::Requested,
             block_price: e.block_price,
             blocked: e.blocked.unwrap_or_default(),
             blocked_quantity: if sells_held { e.quantity } else { Quantity::ZERO },
             opening: e.opening.unwrap_or_default(),
+            asked_opening: Quantity::ZERO,
             margin: e.margin.unwrap_or_default(),
             modifications: 0,
             cancelled_by_due: false,
@@ -184,6 +190,7 @@ impl Order {
     pub fn reblock(&mut self, reblocked: &Reblocked) {
         self.opening = reblocked.opening;
         self.blocked = reblocked.blocked;
+        self.asked_opening = self.asked_opening_after();
     }
 
     fn rejected(&mut self, rejected: &Rejected) {
@@ -204,6 +211,7 @@ impl Order {
         self.modifications = asked.number;
         self.blocked = asked.blocked.unwrap_or_default();
         self.blocked_quantity = asked.blocked_quantity.unwrap_or_default();
+        self.asked_opening = asked.opening.unwrap_or_default();
         self.waiting = Some(Waiting::Modification {
             quantity: asked.quantity,
             price: asked.price,
@@ -215,6 +223,8 @@ impl Order {
     }
 
     fn modified(&mut self, modified: &Modified) {
+        // What becomes a stop loss waits for its trigger, whatever it was before.
+        self.triggered &= self.order_type.has_trigger() && modified.order_type.has_trigger();
         self.quantity = modified.quantity;
         self.price = modified.price;
         self.trigger_price = modified.trigger_price;
@@ -238,7 +248,8 @@ impl Order {
         self.undone = self.undone.min(self.quantity - self.filled);
         self.settles_on = self.settles_on.max(Some(filled.settlement_date));
         if self.status.is_final() {
-            if self.unfilled().is_zero() {
+            // What it ended as stays, unless it turns out to have traded whole.
+            if self.undone.is_zero() && self.unfilled().is_zero() {
                 self.complete();
             }
         } else if self.unfilled().is_zero() && !self.grows() {
@@ -249,8 +260,10 @@ impl Order {
             self.status = Status::PartlyFilled;
             self.blocked = filled.blocked.unwrap_or_default();
             self.opening = self.opening.min(self.pending());
+            self.asked_opening = self.asked_opening_after();
             if self.sells_held() {
-                self.blocked_quantity -= filled.quantity;
+                // Until the venue answers a change, the larger of what stands and what was asked.
+                self.blocked_quantity = self.pending().max(self.asked());
             }
         }
     }
@@ -267,19 +280,34 @@ impl Order {
 
     /// Where it stands at the venue.
     fn standing(&self) -> Status {
-        match (self.filled.is_zero(), self.is_asleep()) {
-            (false, _) => Status::PartlyFilled,
-            (true, true) => Status::TriggerPending,
-            (true, false) => Status::Open,
+        match (self.is_asleep(), self.filled.is_zero()) {
+            (true, _) => Status::TriggerPending,
+            (false, false) => Status::PartlyFilled,
+            (false, true) => Status::Open,
         }
     }
     /// Whether more shares are asked for: what is filled may not be all.
     fn grows(&self) -> bool {
         matches!(self.waiting, Some(Waiting::Modification { quantity, .. }) if quantity > self.quantity)
     }
+    /// Shares that would be pending, were the change that waits granted.
+    pub fn asked(&self) -> Quantity {
+        match self.waiting {
+            Some(Waiting::Modification { quantity, .. }) => (quantity - self.filled - self.undone).max(Quantity::ZERO),
+            _ => Quantity::ZERO,
+        }
+    }
     /// Of the pending shares, those that close a position and need no margin.
     pub fn closing(&self) -> Quantity {
         self.pending() - self.opening
+    }
+    /// What of a position it is counted on to close, as it stands or as was asked.
+    pub fn counted_on(&self) -> Quantity {
+        self.closing().max(self.asked() - self.asked_opening)
+    }
+    /// Once the position has changed, what was asked closes no more than what stands.
+    pub fn asked_opening_after(&self) -> Quantity {
+        (self.asked() - self.closing()).max(Quantity::ZERO)
     }
     fn complete(&mut self) {
         self.end(if self.undone.is_zero() { Status::Filled } else { Status::Cancelled });
