@@ -38,6 +38,7 @@ Examples:
   bahi bench orders           a table
   bahi bench replay --json    one line
   bahi bench log --dir /srv   on that disk
+  bahi bench log --brokers 127.0.0.1:29092   on a broker, in topics of its own, which stay
   bahi bench soak --scale 100 a hundredth of the soak, which takes some 15 minutes in whole
 
 The server and the load share this machine. Nothing is limited per account, tokens are
@@ -55,6 +56,9 @@ pub struct Args {
     /// On which disk: a folder for the bench's own folder, which is removed
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
+    /// Of `log`: append to these brokers, not to a folder
+    #[arg(long, value_name = "HOST:PORT")]
+    brokers: Option<String>,
     /// Of a soak, one part in so many
     #[arg(long, value_name = "N", default_value_t = 1)]
     scale: u32,
@@ -65,6 +69,8 @@ pub struct Bench {
     /// Where its folder is made.
     parent: PathBuf,
     json: bool,
+    /// Brokers to append to in place of a folder.
+    brokers: Option<String>,
 }
 
 impl Bench {
@@ -91,7 +97,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     if cfg!(debug_assertions) {
         out::complain("this is a debug build: its figures say nothing; build with --release");
     }
-    let bench = Bench { parent: args.dir, json: args.json };
+    if args.brokers.is_some() && name != "log" {
+        return Err(Error::Usage("--brokers is for `bahi bench log`; the others measure a folder".to_owned()));
+    }
+    let bench = Bench { parent: args.dir, json: args.json, brokers: args.brokers };
     // One thread: the load must leave the processors to what is measured; `log` and `replay` make their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let limit_s = if name == "soak" { SOAK_S_MAX } else { BENCH_S_MAX };

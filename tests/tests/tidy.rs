@@ -185,10 +185,12 @@ fn words(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in tree.files(".rs") {
         let Some((name, _)) = path.split_once("/src/") else { continue };
+        // Tests are told where the services are.
+        let may_ask = |word: &str| word == "env::var" && path.ends_with("/tests.rs");
         for (number, line) in (1..).zip(text.lines()) {
             let code = line.split("//").next().unwrap_or_default();
             for (excepted, word, reason) in UNSAID {
-                if code.contains(word) && !excepted.contains(&name) {
+                if code.contains(word) && !excepted.contains(&name) && !may_ask(word) {
                     findings.push(finding(path, number, format!("says {word}: {reason}")));
                 }
             }

@@ -1,4 +1,5 @@
-//! `bahi bench log`: durable appends through the port by many writers at once; every record is read back.
+//! `bahi bench log`: durable appends through the port by many writers at once; every record is read back. In a folder,
+//! or on a broker, where topics are made for it and left.
 #![expect(clippy::float_arithmetic, reason = "rates and latencies are measurements, not amounts")]
 
 use super::{
@@ -6,7 +7,10 @@ use super::{
     report::{Measure, Report},
 };
 use crate::{clock, error::Error, wire};
-use event_log::{EventLog, Headers, Record, RecordKind, Topic};
+use event_log::{
+    EventLog, Headers, Record, RecordKind, Topic,
+    kafka::{Kafka, Layout, Topics},
+};
 use hdrhistogram::Histogram;
 use std::{
     path::Path,
@@ -35,9 +39,9 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
     let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
-    let path = folder.path().to_owned();
+    let (path, brokers) = (folder.path().to_owned(), bench.brokers.clone());
     // The writers use all processors, so they run on a runtime of their own.
-    let (result, bytes_per_entry) = tokio::task::spawn_blocking(move || measured(&path))
+    let (result, bytes_per_entry) = tokio::task::spawn_blocking(move || measured(&path, brokers.as_deref()))
         .await
         .map_err(|why| Error::Usage(format!("the writers ended badly: {why}")))??;
     Ok(Report {
@@ -51,31 +55,47 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     })
 }
 
-fn measured(folder: &Path) -> Result<(Measure, u64), Error> {
+fn measured(folder: &Path, brokers: Option<&str>) -> Result<(Measure, u64), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let log = wire::open_to_write(folder, None, None).await?;
-        let started = Instant::now();
-        let (counts_from, ends) =
-            (started + Duration::from_secs(WARM_UP_S), started + Duration::from_secs(WARM_UP_S + MEASURED_S));
-        let writers: Vec<_> =
-            (0..WRITERS).map(|writer| tokio::spawn(write(log.port(), writer, counts_from, ends))).collect();
-        let mut latencies = Histogram::<u64>::new(3).expect("three digits are allowed");
-        let (mut counted, mut appended) = (0, 0);
-        for writer in writers {
-            let mine = writer.await.map_err(|why| Error::Usage(format!("a writer ended badly: {why}")))??;
-            latencies.add(&mine.latencies).map_err(|why| Error::Usage(why.to_string()))?;
-            counted += mine.counted;
-            appended += mine.appended;
+        match brokers {
+            Some(brokers) => Ok((appends("kafka_append_256", on_broker(brokers).await?).await?.0, 0)),
+            None => {
+                let log = wire::open_to_write(folder, None, None).await?;
+                let (measure, appended) = appends("append_256", log.port()).await?;
+                log.close().await;
+                Ok((measure, disk::bytes_of(folder)? / appended.max(1)))
+            }
         }
-        read_back(&*log, appended).await?;
-        log.close().await;
-        let ms = |quantile| Some(latencies.value_at_quantile(quantile) as f64 / 1000.0);
-        let per_second = counted as f64 / MEASURED_S as f64;
-        let name = "append_256".to_owned();
-        let bytes_per_entry = disk::bytes_of(folder)? / appended.max(1);
-        Ok((Measure { name, per_second, p50_ms: ms(0.5), p99_ms: ms(0.99) }, bytes_per_entry))
     })
+}
+
+/// A log of its own on one broker, one copy of each record.
+async fn on_broker(brokers: &str) -> Result<Arc<dyn EventLog>, Error> {
+    let prefix = format!("bench-{}", clock::now().micros());
+    Topics::new(brokers, &prefix)?.apply(Layout { partitions: 1, replication: 1, min_in_sync: 1 }).await?;
+    Ok(Arc::new(Kafka::open(brokers, &prefix).await?))
+}
+
+/// What was measured, and how many records there are.
+async fn appends(name: &str, log: Arc<dyn EventLog>) -> Result<(Measure, u64), Error> {
+    let started = Instant::now();
+    let (counts_from, ends) =
+        (started + Duration::from_secs(WARM_UP_S), started + Duration::from_secs(WARM_UP_S + MEASURED_S));
+    let writers: Vec<_> =
+        (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(&log), writer, counts_from, ends))).collect();
+    let mut latencies = Histogram::<u64>::new(3).expect("three digits are allowed");
+    let (mut counted, mut appended) = (0, 0);
+    for writer in writers {
+        let mine = writer.await.map_err(|why| Error::Usage(format!("a writer ended badly: {why}")))??;
+        latencies.add(&mine.latencies).map_err(|why| Error::Usage(why.to_string()))?;
+        counted += mine.counted;
+        appended += mine.appended;
+    }
+    read_back(&*log, appended).await?;
+    let ms = |quantile| Some(latencies.value_at_quantile(quantile) as f64 / 1000.0);
+    let per_second = counted as f64 / MEASURED_S as f64;
+    Ok((Measure { name: name.to_owned(), per_second, p50_ms: ms(0.5), p99_ms: ms(0.99) }, appended))
 }
 
 struct Written {
