@@ -15,9 +15,9 @@ use tokio::{task::LocalSet, time::Instant};
 /// Before this nothing counts: caches fill and connections open.
 const WARM_UP_MS: u64 = 1_500;
 /// Longest latency told apart from longer ones, in microseconds.
-const LATENCY_US_MAX: u64 = 60_000_000;
+pub const LATENCY_US_MAX: u64 = 60_000_000;
 /// Digits of a latency that are kept.
-const LATENCY_DIGITS: u8 = 3;
+pub const LATENCY_DIGITS: u8 = 3;
 
 /// What is asked, again and again.
 pub trait Requests {

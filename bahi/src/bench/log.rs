@@ -4,6 +4,7 @@
 
 use super::{
     Bench, disk,
+    load::{LATENCY_DIGITS, LATENCY_US_MAX},
     report::{Measure, Report},
 };
 use crate::{clock, error::Error, wire};
@@ -84,7 +85,7 @@ async fn appends(name: &str, log: Arc<dyn EventLog>) -> Result<(Measure, u64), E
         (started + Duration::from_secs(WARM_UP_S), started + Duration::from_secs(WARM_UP_S + MEASURED_S));
     let writers: Vec<_> =
         (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(&log), writer, counts_from, ends))).collect();
-    let mut latencies = Histogram::<u64>::new(3).expect("three digits are allowed");
+    let mut latencies = histogram();
     let (mut counted, mut appended) = (0, 0);
     for writer in writers {
         let mine = writer.await.map_err(|why| Error::Usage(format!("a writer ended badly: {why}")))??;
@@ -98,6 +99,10 @@ async fn appends(name: &str, log: Arc<dyn EventLog>) -> Result<(Measure, u64), E
     Ok((Measure { name: name.to_owned(), per_second, p50_ms: ms(0.5), p99_ms: ms(0.99) }, appended))
 }
 
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS).expect("the bounds are in order")
+}
+
 struct Written {
     latencies: Histogram<u64>,
     counted: u64,
@@ -105,8 +110,7 @@ struct Written {
 }
 
 async fn write(log: Arc<dyn EventLog>, writer: u64, counts_from: Instant, ends: Instant) -> Result<Written, Error> {
-    let latencies = Histogram::new(3).expect("three digits are allowed");
-    let mut written = Written { latencies, counted: 0, appended: 0 };
+    let mut written = Written { latencies: histogram(), counted: 0, appended: 0 };
     loop {
         let began = Instant::now();
         if began >= ends {

@@ -33,9 +33,11 @@ const HEADER_BYTES: usize = 100;
 /// Large enough that a run of records has few pages to chain, small enough that one durable order
 /// writes little; measured in `docs/decisions/0002-sqlite-log-layout.md`.
 pub(super) const PAGE_BYTES: u32 = 8192;
-/// How many pages of the write-ahead log are gathered before they are copied into the file: 32 MiB,
-/// so that pages written again and again by small commits are copied once.
-const CHECKPOINT_PAGES: u32 = (32 << 20) / PAGE_BYTES;
+/// How many pages of the write-ahead log are gathered before a commit itself copies them into the file, which holds up
+/// everything behind it: 64 MiB, reached only when copying beside the commits fell behind.
+const CHECKPOINT_PAGES: u32 = (64 << 20) / PAGE_BYTES;
+/// Copies what it can without waiting for anybody.
+pub(super) const CHECKPOINT: &str = "pragma wal_checkpoint(passive)";
 /// What is left of the write-ahead log's file after it grew, as behind a backup.
 const WAL_KEPT_BYTES: u32 = 128 << 20;
 /// The page cache of the connection that writes; it needs only the ends of the tables.
@@ -148,7 +150,7 @@ pub(super) fn inspect(path: &Path) -> Result<(), Error> {
 /// Moves what a crash left in the write-ahead log into the file and checks that no page is missing.
 pub(super) async fn settle(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
     let failed = |failure: Failure| failure.into_error(path);
-    store::run(connection, "pragma wal_checkpoint(passive)".to_owned()).await.map_err(failed)?;
+    store::run(connection, CHECKPOINT.to_owned()).await.map_err(failed)?;
     let pages = store::number(connection, "pragma page_count").await.map_err(failed)?;
     let page_bytes = store::number(connection, "pragma page_size").await.map_err(failed)?;
     let length = fs::metadata(path).map_err(|error| io(path, &error))?.len();
@@ -157,6 +159,13 @@ pub(super) async fn settle(connection: &mut SqliteConnection, path: &Path) -> Re
         return Err(torn(path, format!("{length} bytes are left of {expected}")));
     }
     Ok(())
+}
+
+/// Copies the write-ahead log into the file as far as nobody reads what it would replace, beside the one who writes.
+pub(super) async fn copy(path: &Path) -> Result<(), Failure> {
+    let mut connection = writing(path).connect().await?;
+    store::run(&mut connection, CHECKPOINT.to_owned()).await?;
+    Ok(connection.close().await?)
 }
 
 /// Brings the tables to the format of this release, and refuses a later one.

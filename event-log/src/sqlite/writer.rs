@@ -29,6 +29,12 @@ pub(super) const BLOCK_RECORDS_MAX: usize = 64;
 /// About the most bytes of one block; a single larger record is a block of its own.
 const BLOCK_BYTES_MAX: usize = 64 << 10;
 
+/// About how many bytes are gathered in the write-ahead log before they are copied into the file: enough that pages
+/// written again and again by small commits are copied once.
+const COPY_BYTES: u64 = 24 << 20;
+/// Pages that a commit writes beside those of its blocks: the ends of the tables.
+const COMMIT_PAGES: u64 = 2;
+
 /// An append that waits.
 pub(super) struct Append {
     pub lane: Lane,
@@ -120,6 +126,10 @@ pub(super) struct Writer {
     max_bytes: Option<u64>,
     /// A full segment of keys that is being made into rows.
     segment: Option<JoinHandle<SegmentRows>>,
+    /// About how many bytes the write-ahead log holds that nobody has begun to copy.
+    uncopied_bytes: u64,
+    /// The write-ahead log on its way into the file, beside the commits.
+    copying: Option<JoinHandle<Result<(), Failure>>>,
     /// Held as long as this writes.
     lock: Option<File>,
 }
@@ -133,7 +143,7 @@ impl Writer {
         lock: Option<File>,
     ) -> Writer {
         let connection = Some(connection);
-        Writer { shared, queue, connection, max_bytes, segment: None, lock }
+        Writer { shared, queue, connection, max_bytes, segment: None, uncopied_bytes: 0, copying: None, lock }
     }
 
     /// Writes until the queue is closed and empty.
@@ -147,8 +157,13 @@ impl Writer {
                 self.commit(group).await;
             }
             self.write_keys().await;
+            self.copy().await;
         }
         self.write_all_keys().await;
+        if let Some(copying) = self.copying.take() {
+            // What is left is copied below.
+            drop(copying.await);
+        }
         self.shared.close_readers().await;
         // The last connection to close moves the write-ahead log into the file and removes it. That may be a reader
         // elsewhere, which cannot: what is durable is moved here, so that the file alone holds it.
@@ -179,8 +194,10 @@ impl Writer {
         if rows.is_empty() {
             return answer_landed(answers);
         }
+        let bytes: usize = rows.iter().map(|(_, block)| block.len()).sum();
         match self.insert(rows).await {
             Ok(()) => {
+                self.uncopied_bytes += bytes as u64 + COMMIT_PAGES * u64::from(file::PAGE_BYTES);
                 for (lane, records) in runs {
                     self.shared.publish(lane, &records);
                 }
@@ -247,6 +264,26 @@ impl Writer {
         let limit = format!("pragma max_page_count = {pages}");
         if let Err(failure) = store::run(connection, limit).await {
             tracing::warn!(?failure, "the limit of the log's file was not set");
+        }
+    }
+
+    /// Moves the write-ahead log into the file beside the commits, as writing that much takes as long as many of them.
+    /// What was committed meanwhile is little and copied here: only when all is copied is the log used again from its
+    /// start.
+    async fn copy(&mut self) {
+        if let Some(copying) = self.copying.take_if(|copying| copying.is_finished()) {
+            let copied = match (copying.await, &mut self.connection) {
+                (Ok(Ok(())), Some(connection)) => store::run(connection, file::CHECKPOINT.to_owned()).await,
+                (Ok(copied), _) => copied,
+                (Err(panic), _) => Err(Failure::Unknown(panic.to_string())),
+            };
+            if let Err(failure) = copied {
+                tracing::warn!(?failure, "the write-ahead log was not copied into the log's file; it is tried again");
+            }
+        } else if self.copying.is_none() && self.uncopied_bytes >= COPY_BYTES {
+            self.uncopied_bytes = 0;
+            let shared = Arc::clone(&self.shared);
+            self.copying = Some(tokio::spawn(async move { file::copy(&shared.path).await }));
         }
     }
 
