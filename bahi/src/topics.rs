@@ -76,7 +76,9 @@ impl Planned {
                 "--min-in-sync {min_in_sync} must be at least 1 and at most the copies there are (--replication {replication})"
             )));
         }
-        Ok(Layout { partitions, replication, min_in_sync })
+        let layout = Layout { partitions, replication, min_in_sync };
+        layout.check().map_err(|reason| Error::Usage(format!("the log {reason}")))?;
+        Ok(layout)
     }
 }
 

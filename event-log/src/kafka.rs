@@ -14,7 +14,10 @@ mod wire;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -56,6 +59,7 @@ pub struct Kafka {
     queues: Mutex<HashMap<(Topic, u32), Arc<Queue>>>,
     readers: Arc<Readers>,
     tip: Arc<Tip>,
+    closed: AtomicBool,
 }
 
 impl Kafka {
@@ -80,11 +84,20 @@ impl Kafka {
         let places = Topic::ALL.into_iter().flat_map(|topic| (0..partitions).map(move |p| (topic, p))).collect();
         let tip = Tip::start(Arc::clone(&names), places, LIVE_BYTES_MAX)?;
         let readers = Arc::new(Readers::new(Arc::clone(&names)));
-        Ok(Kafka { names, partitions, commands_id, queues: Mutex::default(), readers, tip })
+        Ok(Kafka {
+            names,
+            partitions,
+            commands_id,
+            queues: Mutex::default(),
+            readers,
+            tip,
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// Takes no more appends, lets what waits be appended, and ends every following once it has given all there is.
     pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.queues.lock().values().for_each(|queue| queue.close());
         self.tip.close();
     }
@@ -96,6 +109,9 @@ impl Kafka {
     /// The queue of a partition; its thread starts with the first append.
     fn queue(&self, topic: Topic, partition: u32) -> Result<Arc<Queue>, Error> {
         let mut queues = self.queues.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
         if let Some(queue) = queues.get(&(topic, partition)) {
             return Ok(Arc::clone(queue));
         }
@@ -129,7 +145,10 @@ async fn asked<T: Send + 'static>(
     readers: Arc<Readers>,
     ask: impl FnOnce(&Readers) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    waited(move || ask(&readers)).await
+    // The semaphore is never closed.
+    let _place = readers.places.acquire().await;
+    let asking = Arc::clone(&readers);
+    waited(move || ask(&asking)).await
 }
 
 /// What a client does while its thread waits, on one that may.
@@ -183,6 +202,11 @@ impl EventLog for Kafka {
         partition: u32,
         offsets: Vec<u64>,
     ) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        if let [offset] = offsets[..]
+            && let Some(record) = self.tip.live(topic, partition).and_then(|live| live.read(offset, 1))
+        {
+            return std::future::ready(Ok(record)).boxed();
+        }
         self.ask(topic, partition, move |readers| readers.read_at(topic, partition, &offsets))
     }
 
@@ -228,28 +252,27 @@ impl KafkaFollower {
         if let Err(closed) = past(&mut ends, from).await {
             return self.tip.cut(topic, partition).and(Err(closed));
         }
-        match live.read(from, FOLLOW_RECORDS_MAX) {
-            Some(records) => Ok(records),
-            None => {
-                asked(Arc::clone(&self.readers), move |readers| {
-                    readers.read(topic, partition, from, FOLLOW_RECORDS_MAX)
-                })
-                .await
-            }
+        if let Some(records) = live.read(from, FOLLOW_RECORDS_MAX) {
+            return Ok(records);
         }
+        let read = move |readers: &Readers| readers.read(topic, partition, from, FOLLOW_RECORDS_MAX);
+        let records = asked(Arc::clone(&self.readers), read).await?;
+        if records.is_empty() {
+            let reason = format!("nothing is at offset {from}, where there was a record");
+            return Err(Error::Cut { topic, partition, reason });
+        }
+        Ok(records)
     }
 }
 
 impl Follower for KafkaFollower {
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
         async {
-            loop {
-                let batch = self.step().await?;
-                if let Some(last) = batch.last() {
-                    self.next = last.offset + 1;
-                    return Ok(batch);
-                }
+            let batch = self.step().await?;
+            if let Some(last) = batch.last() {
+                self.next = last.offset + 1;
             }
+            Ok(batch)
         }
         .boxed()
     }
@@ -261,6 +284,8 @@ struct Names {
     brokers: String,
     /// Commands and facts, which writers answer; ledger and market, which hold the answers.
     all: [String; 4],
+    /// The furthest end seen of each partition of entries.
+    highest: Arc<Mutex<HashMap<(Topic, u32), u64>>>,
 }
 
 impl Names {
@@ -271,7 +296,7 @@ impl Names {
             return Err(Error::Topics { reason });
         }
         let all = ["commands", "ledger", "facts", "market"].map(|topic| format!("{prefix}.{topic}"));
-        Ok(Names { brokers: brokers.to_owned(), all })
+        Ok(Names { brokers: brokers.to_owned(), all, highest: Arc::default() })
     }
 
     fn all(&self) -> &[String] {
@@ -300,16 +325,51 @@ impl Names {
 
     /// The end of a partition, as its leader says; waits for the answer, and for a leader where there is none for now.
     fn end<C: ClientContext>(&self, client: &Client<C>, topic: &str, partition: u32) -> Result<u64, Error> {
+        self.end_within(ANSWER_WAIT, client, topic, partition)
+    }
+
+    fn end_within<C: ClientContext>(
+        &self,
+        patience: Duration,
+        client: &Client<C>,
+        topic: &str,
+        partition: u32,
+    ) -> Result<u64, Error> {
         let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-        let until = Instant::now() + ANSWER_WAIT;
+        let until = Instant::now() + patience;
         loop {
             match client.fetch_watermarks(topic, partition, ANSWER_WAIT) {
-                Ok((_first, end)) => return Ok(end.unsigned_abs()),
+                Ok((0, end)) if end >= 0 => return Ok(end.unsigned_abs()),
+                Ok((first, end)) => {
+                    return Err(Error::Topics {
+                        reason: format!("{topic}/{partition} has {first} to {end} left of it"),
+                    });
+                }
                 // A topic that was just made, or a broker that was: others do not know of it yet.
                 Err(error) if is_passing(&error) && Instant::now() < until => thread::sleep(ASK_AGAIN),
+                Err(error) if reading::is_cut(&error) => {
+                    return Err(Error::Topics { reason: format!("{topic}/{partition} is not there ({error})") });
+                }
                 Err(error) => return Err(self.unreachable(&error)),
             }
         }
+    }
+
+    /// The end of a partition of entries. One that went back has lost records: brokers answer for it only once its end
+    /// is known again (KIP-207, Kafka 2.2).
+    fn end_of<C: ClientContext>(&self, client: &Client<C>, topic: Topic, partition: u32) -> Result<u64, Error> {
+        let end = self.end(client, self.of(topic), partition).map_err(|error| match error {
+            Error::Topics { reason } => Error::Cut { topic, partition, reason },
+            error => error,
+        })?;
+        let mut highest = self.highest.lock();
+        let highest = highest.entry((topic, partition)).or_default();
+        if end < *highest {
+            let reason = format!("it ended at {highest} and ends at {end}");
+            return Err(Error::Cut { topic, partition, reason });
+        }
+        *highest = end;
+        Ok(end)
     }
 
     /// Partitions and copies of those of our topics that there are; waits for the answer.
@@ -336,6 +396,11 @@ fn is_passing(error: &KafkaError) -> bool {
                 | Code::UnknownTopicOrPartition
                 | Code::LeaderNotAvailable
                 | Code::NotLeaderForPartition
+                | Code::OffsetNotAvailable
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+                | Code::KafkaStorageError
+                | Code::ReplicaNotAvailable
         )
     )
 }
@@ -350,13 +415,17 @@ fn identity(names: &Names, consumer: &BaseConsumer) -> Result<Uuid, Error> {
     }
     let first = reading::assignment(names.commands(), 0, 0);
     first.and_then(|first| consumer.assign(&first)).map_err(|error| names.unreachable(&error))?;
-    let message = match consumer.poll(ANSWER_WAIT) {
-        Some(Ok(message)) => message,
-        Some(Err(error)) if reading::is_cut(&error) => return Err(missing("has lost its first record")),
-        Some(Err(error)) => return Err(names.unreachable(&error)),
-        None => {
-            let reason = format!("{} gave no record of {} in time", names.brokers, names.commands());
-            return Err(Error::Unreachable { reason });
+    let until = Instant::now() + ANSWER_WAIT;
+    let message = loop {
+        match consumer.poll(until.saturating_duration_since(Instant::now())) {
+            Some(Ok(message)) => break message,
+            Some(Err(error)) if reading::is_cut(&error) => return Err(missing("has lost its first record")),
+            // One of the brokers may be away; the others have the record.
+            Some(Err(error)) if Instant::now() < until => tracing::debug!(%error, "opening goes on"),
+            Some(Err(_)) | None => {
+                let reason = format!("{} gave no record of {} in time", names.brokers, names.commands());
+                return Err(Error::Unreachable { reason });
+            }
         }
     };
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());

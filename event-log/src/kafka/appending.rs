@@ -10,7 +10,6 @@ use parking_lot::{Condvar, Mutex};
 use rdkafka::{
     ClientContext,
     config::FromClientConfigAndContext,
-    error::KafkaError,
     producer::{DeliveryResult, Producer, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::oneshot;
@@ -122,6 +121,16 @@ pub(super) fn start(names: Arc<Names>, topic: Topic, partition: u32, queue: Arc<
     })
 }
 
+/// However the thread ends, nobody waits for it for ever.
+impl Drop for Appender {
+    fn drop(&mut self) {
+        self.queue.close();
+        while let Some(appends) = self.queue.take() {
+            appends.into_iter().for_each(|append| append.answer(Err(Error::Closed)));
+        }
+    }
+}
+
 struct Appender {
     names: Arc<Names>,
     topic: Topic,
@@ -166,9 +175,8 @@ impl Appender {
         if let (Some(end), true) = (self.end, at.is_some() && self.end == at) {
             return Ok(end);
         }
-        let (names, partition) = (Arc::clone(&self.names), self.partition);
-        let topic = names.of(self.topic);
-        let end = names.end(self.producer()?.client(), topic, partition)?;
+        let (names, topic, partition) = (Arc::clone(&self.names), self.topic, self.partition);
+        let end = names.end_of(self.producer()?.client(), topic, partition)?;
         self.end = Some(end);
         match at {
             Some(at) if at != end => Err(Error::NotTheEnd { end }),
@@ -202,7 +210,7 @@ impl Appender {
         for (slot, record) in records.enumerate() {
             let partition = i32::try_from(partition).expect("a partition was found among the broker's");
             if let Err((error, _)) = producer.send(wire::outgoing(topic, partition, record, slot)) {
-                landings.set(slot, Err(error));
+                landings.set(slot, Err(error.to_string()));
             }
         }
         let until = Instant::now() + DELIVERY_WAIT + ANSWER_WAIT;
@@ -229,7 +237,7 @@ impl Appender {
 }
 
 /// What became of one record.
-type Landing = Result<u64, KafkaError>;
+type Landing = Result<u64, String>;
 
 /// Where the first of these records landed; not known unless all stand one after another.
 fn together(landed: Vec<Option<Landing>>) -> Result<u64, Error> {
@@ -238,7 +246,7 @@ fn together(landed: Vec<Option<Landing>>) -> Result<u64, Error> {
         let unknown = |reason: String| Error::Unknown { reason };
         match landing {
             None => return Err(unknown("the broker did not answer in time".to_owned())),
-            Some(Err(error)) => return Err(unknown(error.to_string())),
+            Some(Err(reason)) => return Err(unknown(reason)),
             Some(Ok(offset)) => {
                 let first = *first.get_or_insert(offset);
                 if offset != first + place {
@@ -292,8 +300,8 @@ impl ProducerContext for Landings {
     type DeliveryOpaque = usize;
     fn delivery(&self, delivered: &DeliveryResult<'_>, slot: usize) {
         let landing = match delivered {
-            Ok(message) => Ok(wire::offset(message)),
-            Err((error, _)) => Err(error.clone()),
+            Ok(message) => wire::offset(message).ok_or_else(|| "it landed, but where is not known".to_owned()),
+            Err((error, _)) => Err(error.to_string()),
         };
         self.0.set(slot, landing);
     }

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use rdkafka::{
-    Offset, TopicPartitionList,
+    Message, Offset, TopicPartitionList,
     config::FromClientConfig,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
+use tokio::sync::Semaphore;
 
 use super::{
     Names,
@@ -20,6 +21,8 @@ use crate::{Error, READ_BYTES_MAX, READ_RECORDS_MAX, Stored, Topic};
 
 /// The most consumers kept for the next reader: each holds a connection and what it fetched ahead.
 const IDLE_MAX: usize = 8;
+/// The most questions that wait for brokers at once: each holds a thread and a consumer.
+const ASKING_MAX: usize = 16;
 /// Offsets so near to one another are read in one go; a consumer that is moved fetches anew.
 const NEAR: u64 = 512;
 
@@ -27,6 +30,8 @@ const NEAR: u64 = 512;
 pub(super) struct Readers {
     names: Arc<Names>,
     idle: Mutex<Vec<Standing>>,
+    /// A place for each question under way.
+    pub(super) places: Semaphore,
 }
 
 /// A consumer, and where it stands.
@@ -41,20 +46,21 @@ struct Standing {
 
 impl Readers {
     pub(super) fn new(names: Arc<Names>) -> Readers {
-        Readers { names, idle: Mutex::default() }
+        Readers { names, idle: Mutex::default(), places: Semaphore::new(ASKING_MAX) }
     }
 
     /// Up to `max` records from `from` on, within the limits of one answer; none at or past the end.
     pub(super) fn read(&self, topic: Topic, partition: u32, from: u64, max: usize) -> Result<Vec<Arc<Stored>>, Error> {
         let mut standing = self.standing(topic, partition, from)?;
-        if standing.next != from || from >= standing.end {
-            standing.end = self.names.end(standing.consumer.client(), self.names.of(topic), partition)?;
+        let is_there = standing.place == (topic, partition) && standing.next == from;
+        if !is_there || from >= standing.end {
+            standing.end = self.names.end_of(standing.consumer.client(), topic, partition)?;
         }
         if from >= standing.end || max == 0 {
             self.put_back(standing);
             return Ok(Vec::new());
         }
-        if standing.next != from || standing.place != (topic, partition) {
+        if !is_there {
             self.stand(&mut standing, topic, partition, from)?;
         }
         let read = self.take(&mut standing, max.min(READ_RECORDS_MAX))?;
@@ -112,7 +118,7 @@ impl Readers {
     /// The end of a partition.
     pub(super) fn end(&self, topic: Topic, partition: u32) -> Result<u64, Error> {
         let standing = self.standing(topic, partition, u64::MAX)?;
-        let end = self.names.end(standing.consumer.client(), self.names.of(topic), partition)?;
+        let end = self.names.end_of(standing.consumer.client(), topic, partition)?;
         self.put_back(standing);
         Ok(end)
     }
@@ -156,6 +162,10 @@ impl Readers {
         while taken.len() < max && bytes < READ_BYTES_MAX && standing.next < standing.end {
             let wait = until.saturating_duration_since(Instant::now());
             match standing.consumer.poll(wait) {
+                // What a consumer that was moved still had of its place before.
+                Some(Ok(message))
+                    if message.topic() != self.names.of(topic)
+                        || u32::try_from(message.partition()) != Ok(partition) => {}
                 Some(Ok(message)) => {
                     let stored = match wire::incoming(topic, partition, &message) {
                         Ok(stored) => stored,
@@ -166,6 +176,11 @@ impl Readers {
                         }
                         Err(error) => return Err(error),
                     };
+                    if stored.offset != standing.next {
+                        let (wanted, found) = (standing.next, stored.offset);
+                        let reason = format!("offset {found} follows where {wanted} should");
+                        return Err(Error::Cut { topic, partition, reason });
+                    }
                     standing.next = stored.offset + 1;
                     bytes += stored.record.value.len();
                     taken.push(stored);
@@ -211,5 +226,23 @@ pub(super) fn is_cut(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::UnknownTopicOrPartition | Code::UnknownTopic)
+    )
+}
+
+/// Whether the client only lost its connection, which it makes again by itself.
+pub(super) fn is_lost_connection(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::Resolve
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+                | Code::NetworkException
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+        )
     )
 }

@@ -25,6 +25,12 @@ fn common(brokers: &str, name: &str) -> ClientConfig {
     config.set("reconnect.backoff.ms", "50");
     config.set("reconnect.backoff.max.ms", "1000");
     config.set("socket.keepalive.enable", "true");
+    // A broker that fell silent without a word is left after this, not after a minute.
+    config.set("socket.timeout.ms", ANSWER_WAIT.as_millis().to_string());
+    config.set("socket.connection.setup.timeout.ms", "5000");
+    // What is appended without a transaction is read as soon as it is durable, whatever transaction of somebody else is
+    // open in the topic.
+    config.set("isolation.level", "read_uncommitted");
     // A topic that is asked for by mistake is not made.
     config.set("allow.auto.create.topics", "false");
     config
@@ -60,6 +66,8 @@ pub(super) fn reading(brokers: &str, name: &str) -> ClientConfig {
     config.set("enable.auto.offset.store", "false");
     // An offset that is not there means that the topic was cut or made anew: never start elsewhere in silence.
     config.set("auto.offset.reset", "error");
+    // A batch that was damaged on its way is an error, not records that are missing.
+    config.set("check.crcs", "true");
     // What is there is sent at once.
     config.set("fetch.min.bytes", "1");
     config.set("fetch.wait.max.ms", "100");

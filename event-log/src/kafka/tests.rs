@@ -33,6 +33,9 @@ impl Own {
     }
 
     async fn applied() -> Own {
+        // One at a time: a broker makes topics no faster when asked by all tests at once.
+        static MAKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _only_one = MAKING.lock().await;
         let own = Own::new();
         let applied = own.topics.apply(LAYOUT).await;
         applied.unwrap_or_else(|error| panic!("{error}; `make services` starts a broker"));
@@ -139,6 +142,28 @@ async fn topics_are_planned_made_once_and_keep_their_identity() {
     assert!(refused.to_string().contains("never changes"), "{refused}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_was_made_anew_is_not_read_as_the_old_one() {
+    let own = Own::applied().await;
+    let log = own.open().await;
+    log.append(Topic::Ledger, 0, None, vec![record("A", 0), record("A", 1)]).await.expect("it lands");
+    let mut follow = log.follow(Topic::Ledger, 0, 0);
+    assert_eq!(within(follow.next()).await.expect("it is followed").len(), 2);
+    let id = log.commands_id();
+    own.topics.remove().await.expect("they are removed");
+    // A broker forgets a topic a moment after it says so.
+    let made = async {
+        while own.topics.apply(LAYOUT).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(made).await;
+    let is_cut = |error: &Error| matches!(error, Error::Cut { topic: Topic::Ledger, partition: 0, .. });
+    let tail = within(log.tail(Topic::Ledger, 0)).await;
+    assert!(tail.as_ref().is_err_and(is_cut), "{tail:?}");
+    assert_ne!(own.open().await.commands_id(), id, "it is another log");
+}
+
 /// Of a topic as it has to be, with one setting changed.
 fn with(name: &str, value: &str) -> Found {
     let names = Names::new("b:1", "t").expect("names");
@@ -161,8 +186,13 @@ fn topic_check_refuses_compaction_and_unclean_election_and_finite_retention() {
         topics::check(&names, &changed.collect())
     };
     check(with("x", "")).expect("topics as they have to be");
-    // How many copies must have a record is the operator's to say.
-    check(with("min.insync.replicas", "2")).expect("more are as good");
+    // How many copies there are is the operator's to say, but a record must outlive one of several.
+    let of_three = |in_sync: &str| Found { replication: 3, ..with("min.insync.replicas", in_sync) };
+    check(of_three("2")).expect("two of three");
+    for found in [of_three("1"), of_three("4"), with("min.insync.replicas", "2")] {
+        let refused = check(found).expect_err("lost with one broker, or never appended");
+        assert!(refused.to_string().contains("must have each record"), "{refused}");
+    }
     for (name, value) in [
         ("cleanup.policy", "compact"),
         ("cleanup.policy", "compact,delete"),
@@ -170,6 +200,7 @@ fn topic_check_refuses_compaction_and_unclean_election_and_finite_retention() {
         ("retention.ms", "604800000"),
         ("retention.bytes", "1000000"),
         ("max.message.bytes", "1048588"),
+        ("compression.type", "zstd"),
     ] {
         let refused = check(with(name, value)).expect_err("records could be lost");
         let text = refused.to_string();

@@ -21,7 +21,7 @@ use rdkafka::{
 
 use super::{
     Names,
-    reading::{assignment, is_cut},
+    reading::{assignment, is_lost_connection},
     settings, wire,
 };
 use crate::{Error, Stored, Topic, live::Live};
@@ -39,6 +39,8 @@ pub(super) struct Tip {
     consumer: BaseConsumer,
     lanes: HashMap<Place, Lane>,
     closed: AtomicBool,
+    /// Whether following may have ended somewhere.
+    doubted: AtomicBool,
 }
 
 struct Lane {
@@ -63,7 +65,8 @@ impl Tip {
             cut: Mutex::default(),
         };
         let lanes = places.into_iter().map(|place| (place, lane())).collect();
-        let tip = Arc::new(Tip { names, consumer, lanes, closed: AtomicBool::new(false) });
+        let tip =
+            Arc::new(Tip { names, consumer, lanes, closed: AtomicBool::new(false), doubted: AtomicBool::new(false) });
         let followed = Arc::downgrade(&tip);
         let thread = thread::Builder::new().name("bahi-follow".to_owned());
         thread.spawn(move || run(&followed)).map_err(|error| Error::Unreachable {
@@ -95,7 +98,7 @@ impl Tip {
         if lane.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        let end = self.names.end(self.consumer.client(), self.names.of(topic), partition)?;
+        let end = self.names.end_of(self.consumer.client(), topic, partition)?;
         lane.live.skip_to(end);
         let from = assignment(self.names.of(topic), partition, end);
         let assigned = from.and_then(|from| self.consumer.incremental_assign(&from));
@@ -116,16 +119,13 @@ impl Tip {
         for _ in 0..TOGETHER_MAX {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => self.take(&message, came),
-                Some(Err(error)) if is_cut(&error) => {
-                    // The client does not say which of its partitions it was.
-                    tracing::error!(%error, "the log was cut or made anew; nothing more is followed");
-                    for lane in self.lanes.values() {
-                        *lane.cut.lock() = Some(error.to_string().into());
-                        lane.live.close();
-                    }
-                }
                 // The client connects again by itself and goes on where it was.
-                Some(Err(error)) => tracing::debug!(%error, "following goes on"),
+                Some(Err(error)) if is_lost_connection(&error) => tracing::debug!(%error, "following goes on"),
+                Some(Err(error)) => {
+                    // The client does not say which of its partitions it was, and follows that one no more.
+                    tracing::error!(%error, "following the log failed; each partition is asked about");
+                    self.doubted.store(true, Ordering::Release);
+                }
                 None => break,
             }
             wait = Duration::ZERO;
@@ -134,6 +134,42 @@ impl Tip {
             self.lanes[place].live.publish(records);
             records.clear();
         }
+        if self.doubted.load(Ordering::Acquire) {
+            self.look_again();
+        }
+    }
+
+    /// After an error that may have ended any of them: goes on with the partitions that still have what they had, and
+    /// ends those that do not.
+    fn look_again(&self) {
+        let mut asked_all = true;
+        for ((topic, partition), lane) in &self.lanes {
+            if !lane.begun.load(Ordering::Acquire) || lane.cut.lock().is_some() {
+                continue;
+            }
+            let from = lane.live.end();
+            let resumed = self.names.end_of(self.consumer.client(), *topic, *partition).and_then(|_end| {
+                let place = assignment(self.names.of(*topic), *partition, from);
+                let again = place.and_then(|place| {
+                    self.consumer.incremental_unassign(&place)?;
+                    self.consumer.incremental_assign(&place)
+                });
+                again.map_err(|error| self.names.unreachable(&error))
+            });
+            match resumed {
+                Ok(()) => {}
+                Err(Error::Cut { reason, .. }) => {
+                    tracing::error!(%topic, partition, reason, "the log was cut or made anew; it is followed no further");
+                    *lane.cut.lock() = Some(reason.into());
+                    lane.live.close();
+                }
+                Err(error) => {
+                    tracing::error!(%topic, partition, %error, "following waits for a broker");
+                    asked_all = false;
+                }
+            }
+        }
+        self.doubted.store(!asked_all, Ordering::Release);
     }
 
     fn take(&self, message: &BorrowedMessage<'_>, came: &mut HashMap<Place, Vec<Arc<Stored>>>) {
@@ -152,7 +188,7 @@ impl Tip {
                 }
                 lane.live.publish(waiting);
                 waiting.clear();
-                lane.live.skip_to(wire::offset(message) + 1);
+                lane.live.skip_to(wire::offset(message).map_or(expected, |offset| offset + 1));
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A setting that lets a record be lost or removed is drift, and no log is opened over it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
@@ -20,7 +20,7 @@ use super::{
     settings::{self, ANSWER_WAIT, REQUEST_BYTES_MAX},
     waited,
 };
-use crate::Error;
+use crate::{Error, Topic};
 
 /// What an operator chooses when topics are made; none of it changes by itself afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,12 @@ impl fmt::Display for Step {
     }
 }
 
+/// How long a cluster may take until a topic that it made has a leader: a busy one takes seconds.
+const MADE_WAIT: Duration = Duration::from_secs(60);
+
+/// The setting that says how many copies must have a record.
+const IN_SYNC: &str = "min.insync.replicas";
+
 /// Every topic as it has to be. For ever, whole, and never with a copy that missed something.
 pub(super) fn wanted(names: &Names, layout: Layout) -> Vec<Wanted> {
     let settings: BTreeMap<&'static str, String> = [
@@ -97,10 +103,12 @@ pub(super) fn wanted(names: &Names, layout: Layout) -> Vec<Wanted> {
         ("cleanup.policy", "delete".to_owned()),
         ("retention.ms", "-1".to_owned()),
         ("retention.bytes", "-1".to_owned()),
-        ("min.insync.replicas", layout.min_in_sync.to_string()),
+        (IN_SYNC, layout.min_in_sync.to_string()),
         // A copy that missed records never becomes the one that is read.
         ("unclean.leader.election.enable", "false".to_owned()),
         ("max.message.bytes", REQUEST_BYTES_MAX.to_string()),
+        // Brokers keep batches as they came: recompressed, they may come back in a form that this client cannot read.
+        ("compression.type", "producer".to_owned()),
     ]
     .into();
     names.all().iter().map(|name| Wanted { name: name.clone(), layout, settings: settings.clone() }).collect()
@@ -154,9 +162,11 @@ pub(super) fn check(names: &Names, found: &BTreeMap<String, Found>) -> Result<()
         // How many copies there are is known to whoever runs the broker.
         let layout = Layout { partitions, replication: found.replication, min_in_sync: 1 };
         let wanted = wanted(names, layout).into_iter().find(|wanted| wanted.name == *name);
+        let min_in_sync = found.settings.get(IN_SYNC).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Layout { min_in_sync, ..layout }.check().or_else(refused)?;
         for step in wanted.iter().flat_map(|wanted| steps(wanted, Some(found))) {
             match step {
-                Step::Set { name, .. } if name == "min.insync.replicas" => {}
+                Step::Set { name, .. } if name == IN_SYNC => {}
                 Step::Set { name, found, wanted, .. } => {
                     return refused(format!("has {name} {found}, not {wanted}: records could be lost"));
                 }
@@ -166,6 +176,27 @@ pub(super) fn check(names: &Names, found: &BTreeMap<String, Found>) -> Result<()
         }
     }
     Ok(())
+}
+
+impl Layout {
+    /// Whether what was appended outlives a broker: with copies, two must have it, and there must be as many.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let Layout { replication, min_in_sync, .. } = *self;
+        if min_in_sync == 0 || min_in_sync > replication {
+            return Err(format!(
+                "has {replication} copies, of which {min_in_sync} must have each record: 1 to {replication} can"
+            ));
+        }
+        if replication > 1 && min_in_sync < 2 {
+            return Err(format!(
+                "has {replication} copies, of which only one must have each record: lost with its broker; set min.insync.replicas to 2"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Asks and changes the topics of a log.
@@ -192,6 +223,7 @@ impl Topics {
     /// Makes what is missing, sets what is another, and gives what was done. Refuses, before it changes anything, what
     /// it cannot change.
     pub async fn apply(&self, layout: Layout) -> Result<Vec<Step>, Error> {
+        layout.check().map_err(|reason| Error::Topics { reason: format!("the log {reason}") })?;
         let steps = self.plan(layout).await?;
         if let Some(refused) = steps.iter().find(|step| matches!(step, Step::Refuse { .. })) {
             return Err(Error::Topics { reason: refused.to_string() });
@@ -301,8 +333,15 @@ pub(super) const IDENTITY: &str = "bahi-log";
 fn identify(names: &Names) -> Result<(), Error> {
     let producer = BaseProducer::from_config(&settings::appending(&names.brokers));
     let producer = producer.map_err(|error| names.unreachable(&error))?;
-    if names.end(producer.client(), names.commands(), 0)? > 0 {
+    if names.end_within(MADE_WAIT, producer.client(), names.commands(), 0)? > 0 {
         return Ok(());
+    }
+    for topic in Topic::ALL {
+        if names.end_within(MADE_WAIT, producer.client(), names.of(topic), 0)? > 0 {
+            let reason =
+                format!("{} is empty and {topic} is not: its commands are lost; restore them", names.commands());
+            return Err(Error::Topics { reason });
+        }
     }
     // Two that do this at once leave two records; the first is the log's.
     let identity = Uuid::new_v4().to_string();
@@ -310,5 +349,9 @@ fn identify(names: &Names) -> Result<(), Error> {
     let record: BaseRecord<'_, str, [u8], ()> = BaseRecord::to(names.commands());
     let record = record.partition(0).payload(&[][..]).headers(headers);
     producer.send(record).map_err(|(error, _)| names.unreachable(&error))?;
-    producer.flush(ANSWER_WAIT).map_err(|error| names.unreachable(&error))
+    producer.flush(ANSWER_WAIT).map_err(|error| names.unreachable(&error))?;
+    if names.end(producer.client(), names.commands(), 0)? == 0 {
+        return Err(Error::Unreachable { reason: format!("{} did not take the log's identity", names.brokers) });
+    }
+    Ok(())
 }

@@ -35,7 +35,8 @@ pub(super) fn outgoing<'a>(
 
 /// A record as it came; foreign ones are named by their place.
 pub(super) fn incoming(topic: Topic, partition: u32, message: &BorrowedMessage<'_>) -> Result<Arc<Stored>, Error> {
-    let offset = offset(message);
+    let offset =
+        offset(message).ok_or_else(|| Error::Unreachable { reason: "a record came without its offset".to_owned() })?;
     let foreign = |reason: String| Error::Record { topic, partition, offset, reason };
     let key = match message.key() {
         None => None,
@@ -53,7 +54,7 @@ pub(super) fn incoming(topic: Topic, partition: u32, message: &BorrowedMessage<'
     Ok(Arc::new(Stored { offset, record }))
 }
 
-/// Where a message stands; brokers give no negative offsets.
-pub(super) fn offset(message: &BorrowedMessage<'_>) -> u64 {
-    message.offset().unsigned_abs()
+/// Where a message stands; a delivery that the client only concludes has no place that it knows.
+pub(super) fn offset(message: &BorrowedMessage<'_>) -> Option<u64> {
+    u64::try_from(message.offset()).ok()
 }
