@@ -117,6 +117,8 @@ pub struct Settled {
 /// One day's trades in one instrument on one exchange, until they are netted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Day {
+    /// Whether it nets nothing, as an order traded in a trade-to-trade series.
+    pub delivers_gross: bool,
     /// Shares bought.
     pub bought: Quantity,
     /// What they cost.
@@ -146,7 +148,7 @@ pub struct Position {
     pub t1: BTreeMap<Date, Quantity>,
     /// Days not netted yet, by exchange and trade date.
     pub days: BTreeMap<(Exchange, Date), Day>,
-    /// Of days that are netted and not settled, by settlement date, exchange and trade date: shares bought less sold.
+    /// Of days that are netted and not settled, trade-to-trade ones left out, by settlement date, exchange and trade date: shares bought less sold.
     pub netted: BTreeMap<(Date, Exchange, Date), Quantity>,
 }
 

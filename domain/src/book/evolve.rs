@@ -238,6 +238,9 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
                     sell(book, filled.instrument, day, filled.value, drawn, usable);
                 }
             }
+            if book.orders.get(&filled.order_id.seq).is_some_and(|order| order.delivers_gross) {
+                day_of(book, filled.instrument, day).1.delivers_gross = true;
+            }
         }
     }
 }
@@ -437,9 +440,12 @@ fn net(book: &mut Book, netted: &DayNetted) {
     return_t1(&mut position.t1, netted.returned_t1, &mut day, |date| {
         book.settlements.insert(date, seq);
     });
-    // What a trade of the day that is cancelled later leaves of it.
-    let day = (netted.settlement_date, netted.exchange, netted.trade_date);
-    *position.netted.entry(day).or_default() += netted.bought - netted.sold;
+    // What a trade of the day that is cancelled later leaves of it; where each share is delivered, the sales leave the
+    // purchases alone.
+    if !day.delivers_gross {
+        let day = (netted.settlement_date, netted.exchange, netted.trade_date);
+        *position.netted.entry(day).or_default() += netted.bought - netted.sold;
+    }
     if netted.to_t1.is_positive() {
         *position.t1.entry(netted.settlement_date).or_default() += netted.to_t1;
         book.settlements.insert(netted.settlement_date, seq);

@@ -231,7 +231,7 @@ impl Trade {
         let (moved, drawn, usable, amount) = match order.side {
             Side::Buy => (Shares { bought_today: self.quantity, ..Shares::default() }, None, None, -value),
             Side::Sell => {
-                let sale = Sale::draw(position, exchange, trade_date, self.quantity);
+                let sale = Sale::draw(position, exchange, trade_date, self.quantity, order.delivers_gross);
                 let usable = sale.usable(value, context.policy, trade_date)?;
                 (sale.drawn.negated(), Some(sale.drawn), Some(usable), value)
             }
@@ -270,7 +270,8 @@ impl Trade {
     }
 }
 
-/// Where a sale's shares come from: bought that day, then settled, then T1; what nothing covers is drawn from settled.
+/// Where a sale's shares come from: bought that day, then settled, then T1, or, if each share is delivered, settled
+/// alone; what nothing covers is drawn from settled.
 pub(super) struct Sale<'a> {
     pub(super) drawn: Shares,
     day: Option<&'a Day>,
@@ -278,14 +279,21 @@ pub(super) struct Sale<'a> {
 }
 
 impl<'a> Sale<'a> {
-    pub(super) fn draw(position: &'a Position, exchange: Exchange, trade_date: Date, quantity: Quantity) -> Self {
+    pub(super) fn draw(
+        position: &'a Position,
+        exchange: Exchange,
+        trade_date: Date,
+        quantity: Quantity,
+        delivers_gross: bool,
+    ) -> Self {
         let day = position.days.get(&(exchange, trade_date));
         let held = position.shares;
         let none = Quantity::ZERO;
+        let unsettled = if delivers_gross { none } else { quantity };
         let bought_today =
-            quantity.min(day.map_or(none, |day| day.bought - day.drawn.bought_today).min(held.bought_today).max(none));
+            unsettled.min(day.map_or(none, |day| day.bought - day.drawn.bought_today).min(held.bought_today).max(none));
         let settled = (quantity - bought_today).min(held.settled.max(none));
-        let t1 = (quantity - bought_today - settled).min(held.t1);
+        let t1 = (unsettled - bought_today - settled).max(none).min(held.t1);
         let uncovered = quantity - bought_today - settled - t1;
         Self { drawn: Shares { bought_today, t1, settled: settled + uncovered }, day, uncovered }
     }

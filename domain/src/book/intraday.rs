@@ -319,7 +319,8 @@ impl Delivered {
         let (moved, drawn, usable) = match side {
             Side::Buy => (Shares { bought_today: quantity, ..Shares::default() }, None, None),
             Side::Sell => {
-                let sale = Sale::draw(position, exchange, trade_date, quantity);
+                // No intraday order is taken in a trade-to-trade series.
+                let sale = Sale::draw(position, exchange, trade_date, quantity, false);
                 let usable = sale.usable(value, context.policy, trade_date)?;
                 (sale.drawn.negated(), Some(sale.drawn), Some(usable))
             }

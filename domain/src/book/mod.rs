@@ -39,10 +39,10 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 3;
+pub const RULES: u32 = 4;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
-pub const SHAPE: u32 = 3;
+pub const SHAPE: u32 = 4;
 
 /// What makes a trade known: exchange, trade date, trade id, side (the last two parts are unknown for some unmatched trades).
 pub type TradeKey = (Option<Exchange>, Date, TradeId, Option<Side>);

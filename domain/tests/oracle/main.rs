@@ -24,7 +24,7 @@ use met::Met;
 use model::{Model, Work};
 use proptest::prelude::*;
 use seen::{of_book, of_model};
-use steps::{Clock, Step, steps};
+use steps::{Clock, Step, series, steps};
 use support::*;
 
 /// Days that may be due at once: netting, settling and expiring of all that a run can hold.
@@ -35,9 +35,9 @@ const FIRST: &str = "2026-11-26T09:30:00+05:30";
 /// Before the first order leaves the book, seven days after its session: leaving has tests of its own.
 const LAST: &str = "2026-12-02T23:59:00+05:30";
 
-fn market() -> Market {
+fn market(series: &str) -> Market {
     let facts: [Fact; 4] = [
-        listed("EQ", Some("0.05"), Some(20)).into(),
+        listed(series, Some("0.05"), Some(20)).into(),
         closed("2026-11-20", "100.00").into(),
         known_scheme().into(),
         nav_of("2026-11-20", "40.0000").into(),
@@ -61,11 +61,11 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
+    fn new(series: &str) -> Self {
         let mut run = Self {
             book: Book::new(AccountId::new("ACC1").expect("id")),
-            model: Model::default(),
-            market: market(),
+            model: Model::new(series == "BE"),
+            market: market(series),
             policy: Policy::default(),
             now: time(FIRST),
             funds: Vec::new(),
@@ -136,8 +136,8 @@ impl Run {
     }
 }
 
-fn run(steps: &[(Clock, Step)], met: &mut Met) {
-    let mut run = Run::new();
+fn run(series: &str, steps: &[(Clock, Step)], met: &mut Met) {
+    let mut run = Run::new(series);
     for (clock, step) in steps {
         run.take(*clock, step, met);
     }
@@ -152,8 +152,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
-    fn the_book_says_what_the_plain_model_says(steps in steps()) {
-        run(&steps, &mut Met::default());
+    fn the_book_says_what_the_plain_model_says(series in series(), steps in steps()) {
+        run(series, &steps, &mut Met::default());
     }
 }
 
@@ -163,8 +163,8 @@ fn the_steps_meet_what_the_model_knows() {
     let mut runner = TestRunner::deterministic();
     let mut met = Met::default();
     for _ in 0..600 {
-        let steps = steps().new_tree(&mut runner).expect("steps can be made").current();
-        run(&steps, &mut met);
+        let (series, steps) = (series(), steps()).new_tree(&mut runner).expect("steps can be made").current();
+        run(series, &steps, &mut met);
         met.end_run();
     }
     met.must_have_met_all();

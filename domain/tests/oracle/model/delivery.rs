@@ -96,13 +96,19 @@ impl Model {
         traded.cost += cost;
     }
 
-    /// Shares go out and bring in money, by a trade or a conversion: bought that day, then settled, then T1.
+    /// Shares go out and bring in money, by a trade or a conversion: bought that day, then settled, then T1; of a
+    /// trade-to-trade series settled ones alone.
     pub fn deliver_sold(&mut self, day: Day, shares: i128, proceeds: i128) {
         let delivery = &mut self.delivery;
         let mut traded = delivery.days.remove(&day).unwrap_or_default();
-        let from_today = shares.min(traded.bought - traded.from_today).min(delivery.today).max(0);
+        let (mut from_today, mut from_t1) = (0, 0);
+        if !self.is_gross {
+            from_today = shares.min(traded.bought - traded.from_today).min(delivery.today).max(0);
+        }
         let covered = (shares - from_today).min(delivery.settled.max(0));
-        let from_t1 = (shares - from_today - covered).min(delivery.t1_shares());
+        if !self.is_gross {
+            from_t1 = (shares - from_today - covered).min(delivery.t1_shares());
+        }
         // What nothing covers leaves settled shares negative.
         let from_settled = shares - from_today - from_t1;
         // T1 shares are not usable; shares bought today at most at their average cost.
@@ -122,10 +128,18 @@ impl Model {
         self.cash.receives(settles_on(day), proceeds, usable);
     }
 
-    /// A purchase covers what was sold of T1 first, then of settled shares; the rest becomes T1.
+    /// A purchase covers what was sold of T1 first, then of settled shares; the rest becomes T1. Trade to trade, all
+    /// that was bought becomes T1, and what was sold stays sold.
     pub fn net(&mut self, day: Day) {
         let Some(mut traded) = self.delivery.days.remove(&day) else { return };
         let settles = settles_on(day);
+        if self.is_gross {
+            self.delivery.today -= traded.bought;
+            if traded.bought > 0 {
+                *self.delivery.t1.entry(settles).or_default() += traded.bought;
+            }
+            return;
+        }
         let left = (traded.bought - traded.from_today).max(0);
         let to_lots = left.min(traded.t1_sold());
         let to_settled = (left - to_lots).min(traded.from_settled.max(0));
