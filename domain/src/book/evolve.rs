@@ -25,6 +25,9 @@ pub fn fold(mut book: Book, seq: u64, recorded_at: Timestamp, events: &[Event]) 
     for event in events {
         apply(&mut book, event, today);
     }
+    for standing in book.intraday.values_mut().filter(|standing| standing.last_seq == seq) {
+        standing.changed_at = recorded_at;
+    }
     leaving::leave(&mut book, today);
     book.intraday.retain(|(date, _), standing| *date >= today || !standing.position.quantity.is_zero());
     book

@@ -156,6 +156,12 @@ pub(super) fn square_off_of(order: &Order, context: &Context<'_>) -> Option<(Tim
     Some((square_off_at(&session, context), session.closes_at()))
 }
 
+/// From when positions of a session are squared off.
+pub(super) fn square_off_from(date: Date, instrument: InstrumentId, context: &Context<'_>) -> Option<Timestamp> {
+    let session = context.market.calendar.session(context.calendar, instrument.exchange()?, date)?;
+    Some(square_off_at(&session, context))
+}
+
 /// When what is still open of a session becomes delivery.
 pub(super) fn ends_at(session_date: Date, instrument: InstrumentId, context: &Context<'_>) -> Timestamp {
     let closes = |exchange| session_closes(exchange, session_date, &context.market.calendar, context.calendar);

@@ -15,7 +15,7 @@ use domain::{
     calendar::CalendarMode,
     command::Command,
     event::{Event, EventData},
-    ids::AccountId,
+    ids::{AccountId, CommandId},
     market::{self, Fact, LastPrice, Market},
     policy::Policy,
     time::Timestamp,
@@ -24,6 +24,7 @@ use met::Met;
 use model::{Model, Work};
 use proptest::prelude::*;
 use seen::{of_book, of_model};
+use std::collections::BTreeSet;
 use steps::{Clock, Step, series, steps};
 use support::*;
 
@@ -58,6 +59,8 @@ struct Run {
     policy: Policy,
     now: Timestamp,
     funds: Vec<u64>,
+    /// Ids of work that was done: what has an outcome is never submitted again.
+    done: BTreeSet<CommandId>,
 }
 
 impl Run {
@@ -69,6 +72,7 @@ impl Run {
             policy: Policy::default(),
             now: time(FIRST),
             funds: Vec::new(),
+            done: BTreeSet::new(),
         };
         let opened = open().into();
         run.model.take(&opened, run.now).expect("an account can be opened");
@@ -104,6 +108,7 @@ impl Run {
             met.work(&self.model, work);
             let (_, refused) = self.decide(&due);
             assert_eq!(refused, None, "{id} at {}", self.now);
+            assert!(self.done.insert(id), "{id} has an outcome already");
             assert!(self.model.was_due(work, self.now), "{id} is not due at {}", self.now);
             self.agree(&id);
             assert!(done < DUE_MAX, "work stays due at {}: {id}", self.now);
