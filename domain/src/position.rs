@@ -129,6 +129,8 @@ pub struct Day {
     pub sold_value: Money,
     /// Where the sold shares came from.
     pub drawn: Shares,
+    /// Of those drawn from settled shares, those that were not there: nobody may use what they bring before it settles.
+    pub uncovered: Quantity,
     /// The T1 lots sold from, by settlement date, in the order they were drawn.
     pub t1_drawn: Vec<(Date, Quantity)>,
     /// The part of the receivable that may be used now.

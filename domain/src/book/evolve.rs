@@ -297,6 +297,11 @@ fn convert(book: &mut Book, converted: &Converted) {
     }
 }
 
+/// Of shares drawn from settled ones, those that are not there.
+pub(super) fn uncovered(drawn: Quantity, settled: Quantity) -> Quantity {
+    drawn - drawn.min(settled.max(Quantity::ZERO))
+}
+
 /// The day of a delivery trade, which waits to be netted.
 fn day_of(book: &mut Book, instrument: InstrumentId, (exchange, date): (Exchange, Date)) -> (&mut Lots, &mut Day) {
     book.nettings.insert((date, instrument, exchange));
@@ -313,11 +318,13 @@ fn buy(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), quantit
 }
 
 fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value: Money, drawn: Shares, usable: Money) {
+    let settled = book.positions.get(&instrument).map_or(Quantity::ZERO, |position| position.shares.settled);
     let (lots, day) = day_of(book, instrument, day);
     day.sold += drawn.total();
     day.sold_value += value;
     day.usable += usable;
     day.drawn = day.drawn.plus(drawn);
+    day.uncovered += uncovered(drawn.settled, settled);
     draw_t1(lots, drawn.t1, day);
 }
 
@@ -375,6 +382,8 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
             // What had been sold of it already was sold from settled shares then.
             day.drawn.bought_today += moved.settled;
             day.drawn.settled -= moved.settled;
+            day.uncovered += uncovered(-moved.settled, position.shares.settled);
+            day.usable = (day.usable - undone.usable.unwrap_or_default()).max(Money::ZERO);
             day.last_seq = seq;
         }
         (Some(day), Side::Sell) => {
@@ -382,6 +391,8 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
             day.sold_value -= undone.value;
             day.usable = (day.usable - undone.usable.unwrap_or_default()).max(Money::ZERO);
             day.drawn = day.drawn.plus(moved.negated());
+            // What no share covered is given back first.
+            day.uncovered = (day.uncovered - moved.settled).max(Quantity::ZERO);
             day.last_seq = seq;
             return_t1(&mut position.t1, moved.t1, day, |date| {
                 book.settlements.insert(date, seq);
