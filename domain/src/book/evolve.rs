@@ -1,6 +1,6 @@
 //! Folding: what an event makes of a book. Decides nothing and never fails; what is recorded happened.
 
-use super::{Book, TradeContent, UnmatchedFill, leaving};
+use super::{Book, TradeContent, UnmatchedFill, leaving, trade_key};
 use crate::{
     event::{Event, EventData},
     fund::{Asked, FundOrder, Status as FundStatus},
@@ -56,6 +56,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::OrderFilled(filled) => fill(book, filled, event),
         EventData::FillUnmatched(unmatched) => {
             let waiting = UnmatchedFill {
+                order: unmatched.order_id.seq,
                 trade_id: unmatched.trade_id,
                 quantity: unmatched.quantity,
                 price: unmatched.price,
@@ -156,7 +157,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     assigned: None,
                     cancelled: false,
                 };
-                let key = (Some(exchange), imported.trade_date, trade_id, Some(side));
+                let key = (Some(exchange), imported.trade_date, trade_id, Some(side), None);
                 book.trades.insert(key, content);
                 book.leaving.trade(key, today);
             }
@@ -215,7 +216,7 @@ fn update(book: &mut Book, event: &EventData) {
 }
 
 fn fill(book: &mut Book, filled: &Filled, event: &Event) {
-    let key = (Some(filled.exchange), filled.trade_date, filled.trade_id, Some(filled.side));
+    let key = (Some(filled.exchange), filled.trade_date, filled.trade_id, Some(filled.side), None);
     let content = TradeContent {
         order: Some(filled.order_id.seq),
         quantity: filled.quantity,
@@ -261,7 +262,7 @@ fn assign(book: &mut Book, assigned: &FillAssigned, today: Date, event: &Event) 
         }
     }
     fill(book, fill_of, event);
-    let key = (Some(fill_of.exchange), fill_of.trade_date, fill_of.trade_id, Some(fill_of.side));
+    let key = (Some(fill_of.exchange), fill_of.trade_date, fill_of.trade_id, Some(fill_of.side), None);
     if let Some(content) = book.trades.get_mut(&key) {
         content.assigned = named;
     }
@@ -335,7 +336,8 @@ fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at
     }
     let order = book.orders.get(&cancelled.order_id.seq);
     let exchange = order.and_then(|order| order.instrument.exchange());
-    let key = (exchange, cancelled.trade_date, cancelled.trade_id, order.map(|order| order.side));
+    let (side, seq) = (order.map(|order| order.side), cancelled.order_id.seq);
+    let key = trade_key(exchange, cancelled.trade_date, cancelled.trade_id, side, seq);
     if order.is_none() {
         book.leaving.trade(key, today);
     }
@@ -363,7 +365,7 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
         }
         return;
     };
-    let key = (Some(undone.exchange), cancelled.trade_date, cancelled.trade_id, Some(undone.side));
+    let key = (Some(undone.exchange), cancelled.trade_date, cancelled.trade_id, Some(undone.side), None);
     if let Some(content) = book.trades.get_mut(&key) {
         content.cancelled = true;
     }

@@ -1,6 +1,6 @@
 //! Trades: matched to orders, or kept until an operator assigns them. A trade is never refused, a contradiction of one is.
 
-use super::{Book, Context, TradeContent, TradeKey, intraday, orders::block_of};
+use super::{Book, Context, TradeContent, TradeKey, intraday, orders::block_of, trade_key};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
@@ -30,7 +30,8 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     // unmatched one was kept under that.
     let (own, told) = (key(fill, instrument, side), key(fill, fill.instrument, fill.side));
     let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
-    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one.
+    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one;
+    // a bare number is compared within its order alone.
     let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
     let as_told = book.trades.get(&told);
     let before = book.trades.get(&key(fill, None, None)).filter(|known| known.is_only_cancelled() && says(known));
@@ -84,7 +85,7 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
         book.order(&assign.order_id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", assign.order_id))?;
     let waiting =
         book.unmatched.get(&assign.seq).ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
-    let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side));
+    let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side), None);
     if key != waiting.key() && book.trades.contains_key(&key) {
         return Err(Rejection::FillContradicted.with("trade_id", waiting.trade_id));
     }
@@ -110,7 +111,8 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
 }
 
 fn key(fill: &Fill, instrument: Option<InstrumentId>, side: Option<Side>) -> TradeKey {
-    (instrument.and_then(|instrument| instrument.exchange()), fill.executed_at.date(), fill.trade_id, side)
+    let exchange = instrument.and_then(|instrument| instrument.exchange());
+    trade_key(exchange, fill.executed_at.date(), fill.trade_id, side, fill.order_id.seq)
 }
 
 /// A trade that fits its order.

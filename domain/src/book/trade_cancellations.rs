@@ -69,7 +69,7 @@ fn meant<'a>(book: &'a Book, cancel: &CancelTrade) -> Meant<'a> {
     };
     // A cancellation told before is told again; else what filled the order named comes first.
     let rank = |content: &TradeContent| (!content.cancelled, !fills(content), content.settlement_date.is_none());
-    let known = known.min_by_key(|(key, content)| (rank(content), key.3, key.0)).map(|(_, content)| content);
+    let known = known.min_by_key(|(key, content)| (rank(content), key.3, key.0, key.4)).map(|(_, content)| content);
     let named = |(_, key): &&(u64, TradeKey)| book.trades.get(key).is_some_and(|content| content.order == seq);
     let waiting = waiting.iter().find(named).map(|(seq, _)| *seq);
     match (known.filter(|content| content.cancelled || fills(content)), waiting, known) {
