@@ -391,6 +391,21 @@ fn a_conversion_needs_its_cash_and_a_short_one_its_shares() {
 }
 
 #[test]
+fn a_conversion_is_covered_with_the_margins_that_it_brings_to_other_orders() {
+    // Ten bought; the first order that closes them leaves, so that of two more the later one closes five.
+    let long = |amount: &str| {
+        let bought = given_rupees(amount).and(mis(buy(10, "100.00"))).and(fill(3, "T1", 10, "100.00"));
+        let opens =
+            bought.and(mis(sell(10, "100.00"))).and(mis(sell(10, "100.00"))).and(report(5, ReportKind::Cancelled));
+        opens.and(mis(sell(5, "119.00")))
+    };
+    // Five cost 500.00 and free 100.00; the earlier order closes the other five then, which frees 100.00 of it and
+    // blocks 119.00 for the later one.
+    long("818.99").when(convert(5)).then_refused(Rejection::InsufficientCash);
+    assert_eq!(long("819.00").and(convert(5)).book().cash.available(), Money::ZERO);
+}
+
+#[test]
 fn only_intraday_becomes_delivery() {
     let back = Convert { from: Product::Cnc, to: Product::Mis, ..convert(1) };
     bought().when(back).then_refused(Rejection::ConversionNotAllowed);

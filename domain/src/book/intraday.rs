@@ -63,6 +63,17 @@ pub(super) struct Margins {
     pub(super) others: Vec<Reblocked>,
 }
 
+impl Margins {
+    /// What they block more than before, or less below zero.
+    fn added(&self, book: &Book) -> Money {
+        let added = |other: &Reblocked| {
+            let before = book.orders.get(&other.order_id.seq).map_or(Money::ZERO, |order| order.blocked);
+            other.blocked - before
+        };
+        self.others.iter().map(added).sum()
+    }
+}
+
 /// Shares out anew what can be closed of a position: the orders that close it first come first, in the order they were
 /// asked for. `changed` is the order that brought this about, with its pending shares. `None` when an amount does not fit.
 pub(super) fn margins(
@@ -248,13 +259,14 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
     let signed = if side == Side::Buy { asked.quantity } else { -asked.quantity };
     let left = Intraday { quantity: position.quantity - signed, value: position.value - value, margin: Money::ZERO };
     let after = left.on_margin(context.policy.intraday_margin(trade_date)).ok_or_else(too_large)?;
-    if ends.is_none() && side == Side::Buy {
-        cover(book, value - (position.margin - after.margin))?;
-    }
     let delivered = Delivered::new(book, instrument, exchange, trade_date, side, asked.quantity, value, context)
         .ok_or_else(too_large)?;
     let settlement_date = delivered.settlement_date;
     let margins = margins(book, trade_date, instrument, Some(after.quantity), None).ok_or_else(too_large)?;
+    if ends.is_none() {
+        let paid = if side == Side::Buy { value } else { -delivered.usable.unwrap_or_default() };
+        cover(book, paid - (position.margin - after.margin) + margins.added(book))?;
+    }
     let converted = Converted {
         instrument,
         trade_date,
