@@ -55,7 +55,7 @@ pub struct Posted {
     /// The day it settles; absent when settled at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settlement_date: Option<Date>,
-    /// The part of a receivable that new orders may use before it settles, or of one that is taken back could.
+    /// The part of a receivable that new orders may use before it settles, or of what a cancelled trade takes back could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usable: Option<Money>,
 }
@@ -107,9 +107,9 @@ impl Cash {
             Some(date) => {
                 let due = self.due.entry(date).or_default();
                 if posted.reason == Reason::TradeCancelled {
+                    due.usable -= posted.usable.unwrap_or_default();
                     if posted.amount.is_negative() {
                         due.receivable += posted.amount;
-                        due.usable -= posted.usable.unwrap_or_default();
                     } else {
                         due.payable -= posted.amount;
                     }

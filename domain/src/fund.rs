@@ -68,6 +68,8 @@ pub enum Mismatch {
     Nav,
     /// The redeemed units are more than the folio held.
     BeyondHolding,
+    /// The registrar named another folio than the redemption, which is redeemed from its own all the same.
+    Folio,
 }
 
 /// Units were allotted for a purchase.

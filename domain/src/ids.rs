@@ -101,6 +101,15 @@ id!(
     /// An exchange's series or group: `EQ`, `BE`, `BZ`.
     Series, up to 4, |t| t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()), "must be a series such as EQ, 1 to 4 capitals or digits"
 );
+
+impl Series {
+    /// Trade-to-trade series are delivered share by share: settled shares alone may be sold, and a day nets nothing
+    /// (NSE series BE, BZ).
+    pub fn delivers_gross(&self) -> bool {
+        matches!(self.as_str(), "BE" | "BZ")
+    }
+}
+
 id!(
     /// An exchange's trading symbol.
     Symbol, up to 32, |t| t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"&-_.*$@".contains(&b)), "must be a trading symbol in capitals, up to 32 characters"

@@ -9,7 +9,7 @@ use crate::{
     money::{Money, Percent, Quantity, Rounding},
     order::{Product, Reblocked, Side},
     position::Shares,
-    time::Date,
+    time::{Date, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,8 @@ pub struct Standing {
     pub square_offs: u32,
     /// The account's last entry that changed it.
     pub last_seq: u64,
+    /// When that was recorded.
+    pub changed_at: Timestamp,
 }
 
 /// A position, or a part of it, became another product's.

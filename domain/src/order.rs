@@ -515,7 +515,7 @@ pub struct Undone {
     /// For delivery: shares moved back, signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Shares>,
-    /// For a delivery sale: the part of the receivable that new orders can use no longer.
+    /// For delivery: the part of a receivable that new orders can use no longer, be it this sale's or that of the sale of these shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usable: Option<Money>,
     /// For an intraday trade: it is undone as by the opposite trade at its price.

@@ -117,6 +117,8 @@ pub struct Settled {
 /// One day's trades in one instrument on one exchange, until they are netted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Day {
+    /// Whether it nets nothing, as an order traded in a trade-to-trade series.
+    pub delivers_gross: bool,
     /// Shares bought.
     pub bought: Quantity,
     /// What they cost.
@@ -127,6 +129,8 @@ pub struct Day {
     pub sold_value: Money,
     /// Where the sold shares came from.
     pub drawn: Shares,
+    /// Of those drawn from settled shares, those that were not there: nobody may use what they bring before it settles.
+    pub uncovered: Quantity,
     /// The T1 lots sold from, by settlement date, in the order they were drawn.
     pub t1_drawn: Vec<(Date, Quantity)>,
     /// The part of the receivable that may be used now.
@@ -146,7 +150,7 @@ pub struct Position {
     pub t1: BTreeMap<Date, Quantity>,
     /// Days not netted yet, by exchange and trade date.
     pub days: BTreeMap<(Exchange, Date), Day>,
-    /// Of days that are netted and not settled, by settlement date, exchange and trade date: shares bought less sold.
+    /// Of days that are netted and not settled, trade-to-trade ones left out, by settlement date, exchange and trade date: shares bought less sold.
     pub netted: BTreeMap<(Date, Exchange, Date), Quantity>,
 }
 

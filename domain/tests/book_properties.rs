@@ -178,7 +178,10 @@ proptest! {
                     assert_eq!((Some(order.blocked), order.blocked_quantity), (cash, held));
                 }
                 for side in [Side::Buy, Side::Sell] {
-                    let of = |order: &&domain::order::Order| order.product == Product::Mis && order.side == side && !order.status.is_final();
+                    // What squares off closes all that is open, beside orders that the venue has not cancelled yet.
+                    let of = |order: &&domain::order::Order| {
+                        order.product == Product::Mis && order.side == side && !order.status.is_final() && !order.squares_off
+                    };
                     let of_session = |order: &&domain::order::Order| book.intraday.contains_key(&(order.session_date, order.instrument));
                     let closing: Quantity = book.orders.values().filter(of).filter(of_session).map(|order| order.closing()).sum();
                     let open = book.intraday.values().map(|standing| standing.position.quantity).map(|open| if side == Side::Sell { open } else { -open });

@@ -181,6 +181,22 @@ fn a_fill_that_fits_no_order_waits_without_effect_until_it_is_assigned() {
 }
 
 #[test]
+fn a_trade_is_not_contradicted_by_one_of_another_order_that_waits_under_the_same_number() {
+    let waiting = funded().and(buy(10, "100.00")).and(fill(77, "T1", 4, "99.00"));
+    let filled = waiting.and(fill(3, "T1", 10, "100.00"));
+    assert_eq!((filled.book().orders[&3].filled, filled.book().unmatched.len()), (shares(10), 1));
+    // Nor do two contradict each other that wait; each is known by its own order.
+    let both = filled.and(fill(78, "T1", 5, "98.00"));
+    assert_eq!(both.book().unmatched.len(), 2);
+    for (seq, quantity, value) in [(77, 4, "99.00"), (78, 5, "98.00")] {
+        both.clone().when(fill(seq, "T1", quantity, value)).then_known();
+        both.clone().when(fill(seq, "T1", 1, value)).then_refused(Rejection::FillContradicted);
+    }
+    let cancelled = both.and(cancel_trade(78, "T1", "2026-11-23", NEXT_DAY));
+    assert_eq!(cancelled.book().unmatched.keys().copied().collect::<Vec<_>>(), [4]);
+}
+
+#[test]
 fn a_late_trade_is_netted_and_settled_at_once() {
     let late = funded().and(buy(10, "100.00")).at("2026-11-26T11:00:00+05:30").and(fill(3, "T1", 10, "100.00"));
     let done = late.and_all_due();

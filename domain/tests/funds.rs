@@ -3,7 +3,7 @@ mod support;
 
 use domain::{
     event::EventData,
-    fund::{Mismatch, Status},
+    fund::{Answer, Mismatch, Status},
     history::{ImportTrade, Kind},
     ids::{Folio, TradeId},
     money::{Money, Units},
@@ -96,6 +96,22 @@ fn a_redemption_blocks_units_and_pays_on_its_day() {
         (rupees("2400.00"), rupees("100000.00"))
     );
     assert_eq!(redeemed.at("2026-11-25T15:30:00+05:30").and_all_due().book().cash.settled, rupees("102400.00"));
+}
+
+#[test]
+fn a_redemption_that_the_registrar_answers_for_another_folio_says_so() {
+    let sent = with_units().and(redemption(Some("60.000"), None, None)).and_all_due();
+    let answer = |folio| {
+        let mut report = allotment(4, "40.0000", "60.000", None, Some(("2400.00", "2026-11-25")));
+        if let Answer::Allotted(allotment) = &mut report.answer {
+            allotment.folio = folio;
+        }
+        sent.clone().when(report)
+    };
+    assert_eq!(mismatch_of(&answer(folio()).events()[0].data), vec![]);
+    let other = answer(Folio::new("AU-2").expect("folio"));
+    assert_eq!(mismatch_of(&other.events()[0].data), vec![Mismatch::Folio]);
+    assert_eq!(other.then_accepted().book().folios[&(scheme(), folio())].units, units("40.000"));
 }
 
 #[test]

@@ -236,6 +236,29 @@ fn a_square_off_that_the_venue_refuses_is_asked_again_and_not_for_ever() {
 }
 
 #[test]
+fn a_square_off_that_was_refused_does_not_keep_a_later_one_from_being_asked() {
+    // Sold all but the last moment before squaring off: told after that was due, and cancelled by the exchange since.
+    let over = bought().and(mis(sell(10, "110.00"))).and(report(5, ReportKind::Accepted));
+    let over = over.and(report(5, ReportKind::Cancelled)).at(SQUARE_OFF);
+    let (first, asked) = over.due().remove(0);
+    assert_eq!(first.as_str(), "square-off/2026-11-23/NSE:BAHI/MIS");
+    let closed = over.and(fill_at(5, "T2", 10, "110.00", "2026-11-23T15:19:59+05:30"));
+    let refused = closed.when(asked).then_refused(Rejection::NotDue);
+    let again = refused.and(cancel_trade(5, "T2", TODAY, SQUARE_OFF));
+    let (second, asked) = again.due().remove(0);
+    assert_ne!(second, first, "an id that was answered is not asked again");
+    let squaring = again.when(asked).then_events(&["order_requested"]);
+    // Refused by the venue, then closed, refused and open once more: a new id each time.
+    let seq = squaring.book().seq;
+    let rejected = squaring.and(report(seq, ReportKind::Rejected));
+    let (third, asked) = rejected.due().remove(0);
+    let closed = rejected.and(fill_at(seq, "T3", 10, "110.00", SQUARE_OFF));
+    let refused = closed.when(asked).then_refused(Rejection::NotDue);
+    let open = refused.and(cancel_trade(seq, "T3", TODAY, SQUARE_OFF));
+    assert!([first, second, third].iter().all(|id| *id != open.due()[0].0));
+}
+
+#[test]
 fn a_late_trade_of_a_square_off_that_was_refused_does_not_bring_a_second_one_beside_the_next() {
     let asked = bought().at(SQUARE_OFF).and_all_due();
     let first = asked.book().seq;
@@ -365,6 +388,21 @@ fn a_conversion_needs_its_cash_and_a_short_one_its_shares() {
     let covered = holding().and(mis(sell(10, "100.00"))).and(fill(4, "T1", 10, "100.00"));
     let delivered = covered.and(convert(10));
     assert_eq!((held(&delivered), delivered.book().cash.receivable()), (Shares::default(), rupees("1000.00")));
+}
+
+#[test]
+fn a_conversion_is_covered_with_the_margins_that_it_brings_to_other_orders() {
+    // Ten bought; the first order that closes them leaves, so that of two more the later one closes five.
+    let long = |amount: &str| {
+        let bought = given_rupees(amount).and(mis(buy(10, "100.00"))).and(fill(3, "T1", 10, "100.00"));
+        let opens =
+            bought.and(mis(sell(10, "100.00"))).and(mis(sell(10, "100.00"))).and(report(5, ReportKind::Cancelled));
+        opens.and(mis(sell(5, "119.00")))
+    };
+    // Five cost 500.00 and free 100.00; the earlier order closes the other five then, which frees 100.00 of it and
+    // blocks 119.00 for the later one.
+    long("818.99").when(convert(5)).then_refused(Rejection::InsufficientCash);
+    assert_eq!(long("819.00").and(convert(5)).book().cash.available(), Money::ZERO);
 }
 
 #[test]

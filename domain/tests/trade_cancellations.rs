@@ -112,6 +112,40 @@ fn a_purchase_whose_shares_were_sold_since_leaves_the_holding_short_by_them() {
 }
 
 #[test]
+fn a_purchase_that_is_cancelled_leaves_nothing_usable_of_the_sale_of_its_shares() {
+    let both = funded().and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let both = both.and(sell(10, "100.00")).and(fill(5, "T2", 10, "100.00"));
+    let undone = both.clone().and(cancel_trade(3, "T1", TODAY, SOON));
+    assert_eq!(undone.book().cash.available(), rupees("100000.00"));
+    let netted = undone.at("2026-11-24T10:00:00+05:30").and_all_due();
+    assert_eq!(netted.book().cash.available(), rupees("100000.00"));
+    // The same when that is told once the day is netted.
+    let late = both.at("2026-11-24T10:00:00+05:30").and_all_due();
+    let late = late.and(cancel_trade(3, "T1", TODAY, "2026-11-24T10:00:00+05:30"));
+    assert_eq!(late.book().cash.available(), rupees("100000.00"));
+    let settled = late.at("2026-11-24T15:30:00+05:30").and_all_due();
+    assert_eq!(settled.book().cash.available(), rupees("101000.00"));
+}
+
+#[test]
+fn a_sale_that_settled_shares_cover_instead_stays_usable() {
+    let both = holding().and(buy(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
+    let both = both.and(sell(10, "100.00")).and(fill(6, "T2", 10, "100.00"));
+    let undone = both.and(cancel_trade(4, "T1", TODAY, SOON));
+    assert_eq!((held(&undone), undone.book().cash.available()), (Shares::default(), rupees("101000.00")));
+}
+
+#[test]
+fn what_is_left_of_a_days_purchases_bounds_what_its_sales_may_be_used_for() {
+    // 900.00 of the sale may be used at the average of 90.00; at 80.00 it is 800.00.
+    let both = funded().and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let both = both.and(buy(10, "80.00")).and(fill(5, "T2", 10, "80.00"));
+    let sold = both.and(sell(10, "100.00")).and(fill(7, "T3", 10, "100.00"));
+    assert_eq!(sold.book().cash.available(), rupees("99100.00"));
+    assert_eq!(sold.and(cancel_trade(3, "T1", TODAY, SOON)).book().cash.available(), rupees("100000.00"));
+}
+
+#[test]
 fn a_purchase_is_undone_after_its_day_was_netted_and_after_it_settled() {
     let bought = funded().and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
     let netted = bought.clone().at("2026-11-24T10:00:00+05:30").and_all_due();
@@ -200,7 +234,8 @@ fn a_trade_that_was_assigned_is_undone_under_the_order_it_was_reported_for() {
 #[test]
 fn the_other_side_of_a_trade_that_was_assigned_may_be_the_accounts_own() {
     let waiting = holding().and(buy(5, "100.00")).and(sell(5, "100.00")).and(fill(77, "T1", 5, "100.00"));
-    waiting.clone().when(fill(5, "T1", 5, "100.00")).then_refused(Rejection::FillContradicted);
+    // What waits under the number is another order's.
+    assert_eq!(waiting.clone().and(fill(5, "T1", 5, "100.00")).book().orders[&5].filled, shares(5));
     let assigned = waiting.and(Assign { seq: 6, order_id: order_id(4) });
     let both = assigned.and(fill(5, "T1", 5, "100.00"));
     assert_eq!((both.book().orders[&4].filled, both.book().orders[&5].filled), (shares(5), shares(5)));

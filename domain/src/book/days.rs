@@ -51,13 +51,14 @@ pub(super) fn net(book: &Book, net: &NetDay, context: &Context<'_>) -> Result<Ve
     let settlement_date =
         context.market.calendar.settlement_date(context.calendar, net.exchange, net.trade_date, settlement_days);
     // Bought and still there; what of it covers an earlier sale of T1 or settled shares gives those back, T1 first:
-    // delivery is met from settled shares, as it must be.
+    // delivery is met from settled shares, as it must be. Where each share is delivered, nothing covers anything.
     let left = (day.bought - day.drawn.bought_today).max(none);
-    let returned_t1 = left.min(day.drawn.t1.max(none));
-    let returned_settled = (left - returned_t1).min(day.drawn.settled.max(none));
+    let covers = if day.delivers_gross { none } else { left };
+    let returned_t1 = covers.min(day.drawn.t1.max(none));
+    let returned_settled = (covers - returned_t1).min(day.drawn.settled.max(none));
     let to_t1 = left - returned_t1 - returned_settled;
-    let intraday = day.bought.min(day.sold);
-    let usable_change = if day.sold.is_zero() || !book.cash.due.contains_key(&settlement_date) {
+    let intraday = if day.delivers_gross { none } else { day.bought.min(day.sold) };
+    let usable_change = if day.delivers_gross || day.sold.is_zero() || !book.cash.due.contains_key(&settlement_date) {
         Money::ZERO
     } else {
         let parts = Parts {

@@ -5,12 +5,12 @@ use crate::{
     calendar::Calendar,
     command::Command,
     fund::Send,
-    ids::{CommandId, FundOrderId, OrderId},
-    intraday::{Convert, SquareOff},
+    ids::{CommandId, FundOrderId, InstrumentId, OrderId},
+    intraday::{Convert, SquareOff, Standing},
     money::Quantity,
     order::{Cancel, DueTo, Expire, Product},
     position::{NetDay, Settle},
-    time::Timestamp,
+    time::{Date, Timestamp},
 };
 
 /// What is due now, at most `limit`: netting before settling, as a late trade needs both.
@@ -62,7 +62,7 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
         })
         .map(|((date, instrument), standing)| {
             let square_off = SquareOff { instrument: *instrument, trade_date: *date, product: Product::Mis };
-            let again = if standing.square_offs == 0 { String::new() } else { format!("/{}", standing.square_offs) };
+            let again = square_off_again(*date, *instrument, standing, context);
             (named(format!("square-off/{date}/{instrument}/MIS{again}")), Command::SquareOff(square_off))
         });
     let deliveries = book
@@ -102,6 +102,18 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
         .chain(settlements)
         .take(limit)
         .collect()
+}
+
+/// What tells a square-off from those asked before: how many of them were orders, and, when the position has changed
+/// since squaring off began, the entry that did, as one may have been refused because nothing was open then.
+fn square_off_again(date: Date, instrument: InstrumentId, standing: &Standing, context: &Context<'_>) -> String {
+    let from = intraday::square_off_from(date, instrument, context);
+    let is_as_before = from.is_some_and(|from| standing.changed_at < from);
+    match (standing.square_offs, is_as_before) {
+        (0, true) => String::new(),
+        (tries, true) => format!("/{tries}"),
+        (tries, false) => format!("/{tries}/{}", standing.last_seq),
+    }
 }
 
 /// When `due` will next have something; does not look at the context's time.

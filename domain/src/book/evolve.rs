@@ -1,6 +1,6 @@
 //! Folding: what an event makes of a book. Decides nothing and never fails; what is recorded happened.
 
-use super::{Book, TradeContent, UnmatchedFill, leaving};
+use super::{Book, TradeContent, UnmatchedFill, leaving, trade_key};
 use crate::{
     event::{Event, EventData},
     fund::{Asked, FundOrder, Status as FundStatus},
@@ -24,6 +24,9 @@ pub fn fold(mut book: Book, seq: u64, recorded_at: Timestamp, events: &[Event]) 
     let today = recorded_at.date();
     for event in events {
         apply(&mut book, event, today);
+    }
+    for standing in book.intraday.values_mut().filter(|standing| standing.last_seq == seq) {
+        standing.changed_at = recorded_at;
     }
     leaving::leave(&mut book, today);
     book.intraday.retain(|(date, _), standing| *date >= today || !standing.position.quantity.is_zero());
@@ -53,6 +56,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::OrderFilled(filled) => fill(book, filled, event),
         EventData::FillUnmatched(unmatched) => {
             let waiting = UnmatchedFill {
+                order: unmatched.order_id.seq,
                 trade_id: unmatched.trade_id,
                 quantity: unmatched.quantity,
                 price: unmatched.price,
@@ -153,7 +157,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     assigned: None,
                     cancelled: false,
                 };
-                let key = (Some(exchange), imported.trade_date, trade_id, Some(side));
+                let key = (Some(exchange), imported.trade_date, trade_id, Some(side), None);
                 book.trades.insert(key, content);
                 book.leaving.trade(key, today);
             }
@@ -212,7 +216,7 @@ fn update(book: &mut Book, event: &EventData) {
 }
 
 fn fill(book: &mut Book, filled: &Filled, event: &Event) {
-    let key = (Some(filled.exchange), filled.trade_date, filled.trade_id, Some(filled.side));
+    let key = (Some(filled.exchange), filled.trade_date, filled.trade_id, Some(filled.side), None);
     let content = TradeContent {
         order: Some(filled.order_id.seq),
         quantity: filled.quantity,
@@ -238,6 +242,9 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
                     sell(book, filled.instrument, day, filled.value, drawn, usable);
                 }
             }
+            if book.orders.get(&filled.order_id.seq).is_some_and(|order| order.delivers_gross) {
+                day_of(book, filled.instrument, day).1.delivers_gross = true;
+            }
         }
     }
 }
@@ -255,7 +262,7 @@ fn assign(book: &mut Book, assigned: &FillAssigned, today: Date, event: &Event) 
         }
     }
     fill(book, fill_of, event);
-    let key = (Some(fill_of.exchange), fill_of.trade_date, fill_of.trade_id, Some(fill_of.side));
+    let key = (Some(fill_of.exchange), fill_of.trade_date, fill_of.trade_id, Some(fill_of.side), None);
     if let Some(content) = book.trades.get_mut(&key) {
         content.assigned = named;
     }
@@ -291,6 +298,11 @@ fn convert(book: &mut Book, converted: &Converted) {
     }
 }
 
+/// Of shares drawn from settled ones, those that are not there.
+pub(super) fn uncovered(drawn: Quantity, settled: Quantity) -> Quantity {
+    drawn - drawn.min(settled.max(Quantity::ZERO))
+}
+
 /// The day of a delivery trade, which waits to be netted.
 fn day_of(book: &mut Book, instrument: InstrumentId, (exchange, date): (Exchange, Date)) -> (&mut Lots, &mut Day) {
     book.nettings.insert((date, instrument, exchange));
@@ -307,11 +319,13 @@ fn buy(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), quantit
 }
 
 fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value: Money, drawn: Shares, usable: Money) {
+    let settled = book.positions.get(&instrument).map_or(Quantity::ZERO, |position| position.shares.settled);
     let (lots, day) = day_of(book, instrument, day);
     day.sold += drawn.total();
     day.sold_value += value;
     day.usable += usable;
     day.drawn = day.drawn.plus(drawn);
+    day.uncovered += uncovered(drawn.settled, settled);
     draw_t1(lots, drawn.t1, day);
 }
 
@@ -322,7 +336,8 @@ fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at
     }
     let order = book.orders.get(&cancelled.order_id.seq);
     let exchange = order.and_then(|order| order.instrument.exchange());
-    let key = (exchange, cancelled.trade_date, cancelled.trade_id, order.map(|order| order.side));
+    let (side, seq) = (order.map(|order| order.side), cancelled.order_id.seq);
+    let key = trade_key(exchange, cancelled.trade_date, cancelled.trade_id, side, seq);
     if order.is_none() {
         book.leaving.trade(key, today);
     }
@@ -350,7 +365,7 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
         }
         return;
     };
-    let key = (Some(undone.exchange), cancelled.trade_date, cancelled.trade_id, Some(undone.side));
+    let key = (Some(undone.exchange), cancelled.trade_date, cancelled.trade_id, Some(undone.side), None);
     if let Some(content) = book.trades.get_mut(&key) {
         content.cancelled = true;
     }
@@ -369,6 +384,8 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
             // What had been sold of it already was sold from settled shares then.
             day.drawn.bought_today += moved.settled;
             day.drawn.settled -= moved.settled;
+            day.uncovered += uncovered(-moved.settled, position.shares.settled);
+            day.usable = (day.usable - undone.usable.unwrap_or_default()).max(Money::ZERO);
             day.last_seq = seq;
         }
         (Some(day), Side::Sell) => {
@@ -376,6 +393,8 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
             day.sold_value -= undone.value;
             day.usable = (day.usable - undone.usable.unwrap_or_default()).max(Money::ZERO);
             day.drawn = day.drawn.plus(moved.negated());
+            // What no share covered is given back first.
+            day.uncovered = (day.uncovered - moved.settled).max(Quantity::ZERO);
             day.last_seq = seq;
             return_t1(&mut position.t1, moved.t1, day, |date| {
                 book.settlements.insert(date, seq);
@@ -437,9 +456,12 @@ fn net(book: &mut Book, netted: &DayNetted) {
     return_t1(&mut position.t1, netted.returned_t1, &mut day, |date| {
         book.settlements.insert(date, seq);
     });
-    // What a trade of the day that is cancelled later leaves of it.
-    let day = (netted.settlement_date, netted.exchange, netted.trade_date);
-    *position.netted.entry(day).or_default() += netted.bought - netted.sold;
+    // What a trade of the day that is cancelled later leaves of it; where each share is delivered, the sales leave the
+    // purchases alone.
+    if !day.delivers_gross {
+        let day = (netted.settlement_date, netted.exchange, netted.trade_date);
+        *position.netted.entry(day).or_default() += netted.bought - netted.sold;
+    }
     if netted.to_t1.is_positive() {
         *position.t1.entry(netted.settlement_date).or_default() += netted.to_t1;
         book.settlements.insert(netted.settlement_date, seq);

@@ -1,6 +1,6 @@
 //! Trades: matched to orders, or kept until an operator assigns them. A trade is never refused, a contradiction of one is.
 
-use super::{Book, Context, TradeContent, TradeKey, intraday, orders::block_of};
+use super::{Book, Context, TradeContent, TradeKey, intraday, orders::block_of, trade_key};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
@@ -30,7 +30,8 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     // unmatched one was kept under that.
     let (own, told) = (key(fill, instrument, side), key(fill, fill.instrument, fill.side));
     let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
-    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one.
+    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one;
+    // a bare number is compared within its order alone.
     let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
     let as_told = book.trades.get(&told);
     let before = book.trades.get(&key(fill, None, None)).filter(|known| known.is_only_cancelled() && says(known));
@@ -84,7 +85,7 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
         book.order(&assign.order_id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", assign.order_id))?;
     let waiting =
         book.unmatched.get(&assign.seq).ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
-    let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side));
+    let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side), None);
     if key != waiting.key() && book.trades.contains_key(&key) {
         return Err(Rejection::FillContradicted.with("trade_id", waiting.trade_id));
     }
@@ -110,7 +111,8 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
 }
 
 fn key(fill: &Fill, instrument: Option<InstrumentId>, side: Option<Side>) -> TradeKey {
-    (instrument.and_then(|instrument| instrument.exchange()), fill.executed_at.date(), fill.trade_id, side)
+    let exchange = instrument.and_then(|instrument| instrument.exchange());
+    trade_key(exchange, fill.executed_at.date(), fill.trade_id, side, fill.order_id.seq)
 }
 
 /// A trade that fits its order.
@@ -231,7 +233,7 @@ impl Trade {
         let (moved, drawn, usable, amount) = match order.side {
             Side::Buy => (Shares { bought_today: self.quantity, ..Shares::default() }, None, None, -value),
             Side::Sell => {
-                let sale = Sale::draw(position, exchange, trade_date, self.quantity);
+                let sale = Sale::draw(position, exchange, trade_date, self.quantity, order.delivers_gross);
                 let usable = sale.usable(value, context.policy, trade_date)?;
                 (sale.drawn.negated(), Some(sale.drawn), Some(usable), value)
             }
@@ -270,7 +272,8 @@ impl Trade {
     }
 }
 
-/// Where a sale's shares come from: bought that day, then settled, then T1; what nothing covers is drawn from settled.
+/// Where a sale's shares come from: bought that day, then settled, then T1, or, if each share is delivered, settled
+/// alone; what nothing covers is drawn from settled.
 pub(super) struct Sale<'a> {
     pub(super) drawn: Shares,
     day: Option<&'a Day>,
@@ -278,14 +281,21 @@ pub(super) struct Sale<'a> {
 }
 
 impl<'a> Sale<'a> {
-    pub(super) fn draw(position: &'a Position, exchange: Exchange, trade_date: Date, quantity: Quantity) -> Self {
+    pub(super) fn draw(
+        position: &'a Position,
+        exchange: Exchange,
+        trade_date: Date,
+        quantity: Quantity,
+        delivers_gross: bool,
+    ) -> Self {
         let day = position.days.get(&(exchange, trade_date));
         let held = position.shares;
         let none = Quantity::ZERO;
+        let unsettled = if delivers_gross { none } else { quantity };
         let bought_today =
-            quantity.min(day.map_or(none, |day| day.bought - day.drawn.bought_today).min(held.bought_today).max(none));
+            unsettled.min(day.map_or(none, |day| day.bought - day.drawn.bought_today).min(held.bought_today).max(none));
         let settled = (quantity - bought_today).min(held.settled.max(none));
-        let t1 = (quantity - bought_today - settled).min(held.t1);
+        let t1 = (unsettled - bought_today - settled).max(none).min(held.t1);
         let uncovered = quantity - bought_today - settled - t1;
         Self { drawn: Shares { bought_today, t1, settled: settled + uncovered }, day, uncovered }
     }

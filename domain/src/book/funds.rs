@@ -174,6 +174,9 @@ fn redeemed(
     if book.folios.get(&(*scheme, *folio)).is_none_or(|holding| allotment.units > holding.units) {
         mismatch.push(Mismatch::BeyondHolding);
     }
+    if allotment.folio != *folio {
+        mismatch.push(Mismatch::Folio);
+    }
     let mut events = if order.status == Status::Requested { sent(order, id) } else { Vec::new() };
     events.push(EventData::FundUnitsRedeemed(Redeemed {
         fund_order_id: id,

@@ -23,7 +23,7 @@ pub(super) fn trade(book: &Book, import: &ImportTrade) -> Result<Vec<Event>, Ref
     let side = if import.kind.is_sale() { Side::Sell } else { Side::Buy };
     let exchange = import.exchange.or_else(|| import.instrument.exchange());
     if let (Some(exchange), Some(trade_id)) = (exchange, import.trade_id)
-        && let Some(known) = book.trades.get(&(Some(exchange), trade_date, trade_id, Some(side)))
+        && let Some(known) = book.trades.get(&(Some(exchange), trade_date, trade_id, Some(side), None))
     {
         let same = (import.quantity, import.price);
         return if (known.quantity, known.price) == same {

@@ -63,6 +63,17 @@ pub(super) struct Margins {
     pub(super) others: Vec<Reblocked>,
 }
 
+impl Margins {
+    /// What they block more than before, or less below zero.
+    fn added(&self, book: &Book) -> Money {
+        let added = |other: &Reblocked| {
+            let before = book.orders.get(&other.order_id.seq).map_or(Money::ZERO, |order| order.blocked);
+            other.blocked - before
+        };
+        self.others.iter().map(added).sum()
+    }
+}
+
 /// Shares out anew what can be closed of a position: the orders that close it first come first, in the order they were
 /// asked for. `changed` is the order that brought this about, with its pending shares. `None` when an amount does not fit.
 pub(super) fn margins(
@@ -156,6 +167,12 @@ pub(super) fn square_off_of(order: &Order, context: &Context<'_>) -> Option<(Tim
     Some((square_off_at(&session, context), session.closes_at()))
 }
 
+/// From when positions of a session are squared off.
+pub(super) fn square_off_from(date: Date, instrument: InstrumentId, context: &Context<'_>) -> Option<Timestamp> {
+    let session = context.market.calendar.session(context.calendar, instrument.exchange()?, date)?;
+    Some(square_off_at(&session, context))
+}
+
 /// When what is still open of a session becomes delivery.
 pub(super) fn ends_at(session_date: Date, instrument: InstrumentId, context: &Context<'_>) -> Timestamp {
     let closes = |exchange| session_closes(exchange, session_date, &context.market.calendar, context.calendar);
@@ -242,13 +259,14 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
     let signed = if side == Side::Buy { asked.quantity } else { -asked.quantity };
     let left = Intraday { quantity: position.quantity - signed, value: position.value - value, margin: Money::ZERO };
     let after = left.on_margin(context.policy.intraday_margin(trade_date)).ok_or_else(too_large)?;
-    if ends.is_none() && side == Side::Buy {
-        cover(book, value - (position.margin - after.margin))?;
-    }
     let delivered = Delivered::new(book, instrument, exchange, trade_date, side, asked.quantity, value, context)
         .ok_or_else(too_large)?;
     let settlement_date = delivered.settlement_date;
     let margins = margins(book, trade_date, instrument, Some(after.quantity), None).ok_or_else(too_large)?;
+    if ends.is_none() {
+        let paid = if side == Side::Buy { value } else { -delivered.usable.unwrap_or_default() };
+        cover(book, paid - (position.margin - after.margin) + margins.added(book))?;
+    }
     let converted = Converted {
         instrument,
         trade_date,
@@ -319,7 +337,8 @@ impl Delivered {
         let (moved, drawn, usable) = match side {
             Side::Buy => (Shares { bought_today: quantity, ..Shares::default() }, None, None),
             Side::Sell => {
-                let sale = Sale::draw(position, exchange, trade_date, quantity);
+                // No intraday order is taken in a trade-to-trade series.
+                let sale = Sale::draw(position, exchange, trade_date, quantity, false);
                 let usable = sale.usable(value, context.policy, trade_date)?;
                 (sale.drawn.negated(), Some(sale.drawn), Some(usable))
             }

@@ -39,13 +39,19 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 3;
+pub const RULES: u32 = 4;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
-pub const SHAPE: u32 = 3;
+pub const SHAPE: u32 = 4;
 
-/// What makes a trade known: exchange, trade date, trade id, side (the last two parts are unknown for some unmatched trades).
-pub type TradeKey = (Option<Exchange>, Date, TradeId, Option<Side>);
+/// What makes a trade known: exchange, trade date, trade id, side. Of a report that leaves out the exchange or the side,
+/// the order it names stands for them: the number alone may be another trade's.
+pub type TradeKey = (Option<Exchange>, Date, TradeId, Option<Side>, Option<u64>);
+
+fn trade_key(exchange: Option<Exchange>, date: Date, trade_id: TradeId, side: Option<Side>, order: u64) -> TradeKey {
+    let is_bare = exchange.is_none() || side.is_none();
+    (exchange, date, trade_id, side, is_bare.then_some(order))
+}
 
 /// What a known trade said; a report with other content is a contradiction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +90,8 @@ impl TradeContent {
 /// A trade that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnmatchedFill {
+    /// The order it named.
+    pub order: u64,
     /// The trade's id.
     pub trade_id: TradeId,
     /// Shares.
@@ -102,7 +110,7 @@ impl UnmatchedFill {
     /// What makes it known.
     fn key(&self) -> TradeKey {
         let exchange = self.instrument.and_then(|instrument| instrument.exchange());
-        (exchange, self.executed_at.date(), self.trade_id, self.side)
+        trade_key(exchange, self.executed_at.date(), self.trade_id, self.side, self.order)
     }
 }
 

@@ -363,11 +363,6 @@ fn on_margin(price: Price, quantity: Quantity, margin: Percent) -> Result<Money,
     margin.of(worth(price, quantity)?, Rounding::Up).ok_or_else(too_large)
 }
 
-/// Trade-to-trade series are delivered share by share: settled shares alone may be sold (NSE series BE, BZ).
-fn delivers_gross(listing: &Listing) -> bool {
-    matches!(listing.instrument.series.as_str(), "BE" | "BZ")
-}
-
 pub(super) fn check_shares(
     book: &Book,
     listing: &Listing,
@@ -376,7 +371,8 @@ pub(super) fn check_shares(
 ) -> Result<(), Refusal> {
     let empty = Position::default();
     let position = book.positions.get(&instrument).unwrap_or(&empty);
-    let held = if delivers_gross(listing) { position.shares.settled } else { position.shares.total() };
+    let held =
+        if listing.instrument.series.delivers_gross() { position.shares.settled } else { position.shares.total() };
     let free = held - position.blocked;
     if needed > free && needed.is_positive() {
         return Err(Rejection::InsufficientShares
@@ -450,7 +446,7 @@ impl Terms {
         }
     }
     fn check_product(&self, listing: &Listing) -> Result<(), Refusal> {
-        if self.product == Product::Mis && delivers_gross(listing) {
+        if self.product == Product::Mis && listing.instrument.series.delivers_gross() {
             return Err(Rejection::ProductNotAllowed.with("series", listing.instrument.series));
         }
         Ok(())

@@ -1,12 +1,13 @@
 //! Trades that the exchange cancels: what they moved moves back, and their shares of the order will not trade.
 
-use super::{Book, Context, TradeContent, TradeKey, intraday};
+use super::{Book, Context, TradeContent, TradeKey, evolve::uncovered, fills::Parts, intraday};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
     ids::{Exchange, InstrumentId, OrderId},
     money::{Money, Quantity, Rounding},
     order::{CancelTrade, Order, Product, Side, TradeCancelled, Undone},
+    policy::Policy,
     position::{Changed, Day, Position, Reason, Shares},
     rejection::{Refusal, Rejection},
     time::{Date, Timestamp},
@@ -68,7 +69,7 @@ fn meant<'a>(book: &'a Book, cancel: &CancelTrade) -> Meant<'a> {
     };
     // A cancellation told before is told again; else what filled the order named comes first.
     let rank = |content: &TradeContent| (!content.cancelled, !fills(content), content.settlement_date.is_none());
-    let known = known.min_by_key(|(key, content)| (rank(content), key.3, key.0)).map(|(_, content)| content);
+    let known = known.min_by_key(|(key, content)| (rank(content), key.3, key.0, key.4)).map(|(_, content)| content);
     let named = |(_, key): &&(u64, TradeKey)| book.trades.get(key).is_some_and(|content| content.order == seq);
     let waiting = waiting.iter().find(named).map(|(seq, _)| *seq);
     match (known.filter(|content| content.cancelled || fills(content)), waiting, known) {
@@ -171,7 +172,11 @@ impl Trade {
                     Side::Buy => self.value,
                     Side::Sell => -self.value,
                 };
-                if self.side == Side::Sell {
+                if self.side == Side::Buy {
+                    let needed = self.given_up(position, day, moved, context.policy);
+                    let usable = needed.min(due.map_or(Money::ZERO, |due| due.usable)).max(Money::ZERO);
+                    undone.usable = settlement_date.map(|_| usable);
+                } else {
                     let due = due.copied().unwrap_or_default();
                     // Its part of what the day's sales let be used; all of it once the day is netted and nobody knows.
                     let of_day = day.map_or(Some(self.value), |day| {
@@ -192,6 +197,33 @@ impl Trade {
                 ))
             }
         }
+    }
+
+    /// What may be used no longer of the sales of its shares, which nothing covers any more: as the day's sales stand
+    /// without it, or, once the day is netted, what was paid for those of its shares that its day's sales took.
+    fn given_up(&self, position: &Position, day: Option<&Day>, moved: Shares, policy: &Policy) -> Money {
+        let settled = position.shares.settled;
+        let Some(day) = day else {
+            let net = position.netted.get(&(self.settlement_date, self.exchange, self.trade_date));
+            let short = |net: Quantity| (-net).max(Quantity::ZERO);
+            let sold = net.map_or(Quantity::ZERO, |net| short(*net - self.quantity) - short(*net));
+            let uncovered = sold.min(uncovered(-moved.settled, settled));
+            let whole = self.quantity.shares();
+            return self.value.share(uncovered.shares(), whole, Rounding::Up).unwrap_or(self.value);
+        };
+        if day.sold.is_zero() {
+            return Money::ZERO;
+        }
+        let uncovered = day.uncovered + uncovered(-moved.settled, settled);
+        let parts = Parts {
+            settled: (day.drawn.settled - moved.settled - uncovered).shares(),
+            t1: day.drawn.t1.shares(),
+            intraday: (day.drawn.bought_today + moved.settled).shares(),
+            total: day.sold.shares(),
+        };
+        let (cost, bought) = (day.bought_value - self.value, (day.bought - self.quantity).shares());
+        let left = parts.usable(day.sold_value, cost, bought, policy, self.trade_date);
+        (day.usable - left.unwrap_or_default()).max(Money::ZERO)
     }
 
     /// Shares of a purchase: from those bought that day or of its settlement date, and what has been sold or settled since from settled ones.

@@ -55,6 +55,8 @@ pub struct Order {
     pub side: Side,
     /// Delivery or intraday.
     pub product: Product,
+    /// Whether each of its shares is delivered, as its series is trade-to-trade.
+    pub delivers_gross: bool,
     /// Shares asked for.
     pub quantity: Quantity,
     /// Shares filled, trades that were cancelled left out.
@@ -111,6 +113,7 @@ impl Order {
             instrument: e.instrument,
             side: e.side,
             product: e.product,
+            delivers_gross: e.product == Product::Cnc && e.series.delivers_gross(),
             quantity: e.quantity,
             filled: Quantity::ZERO,
             undone: Quantity::ZERO,

@@ -15,7 +15,7 @@ use domain::{
     calendar::CalendarMode,
     command::Command,
     event::{Event, EventData},
-    ids::AccountId,
+    ids::{AccountId, CommandId},
     market::{self, Fact, LastPrice, Market},
     policy::Policy,
     time::Timestamp,
@@ -24,7 +24,8 @@ use met::Met;
 use model::{Model, Work};
 use proptest::prelude::*;
 use seen::{of_book, of_model};
-use steps::{Clock, Step, steps};
+use std::collections::BTreeSet;
+use steps::{Clock, Step, series, steps};
 use support::*;
 
 /// Days that may be due at once: netting, settling and expiring of all that a run can hold.
@@ -35,9 +36,9 @@ const FIRST: &str = "2026-11-26T09:30:00+05:30";
 /// Before the first order leaves the book, seven days after its session: leaving has tests of its own.
 const LAST: &str = "2026-12-02T23:59:00+05:30";
 
-fn market() -> Market {
+fn market(series: &str) -> Market {
     let facts: [Fact; 4] = [
-        listed("EQ", Some("0.05"), Some(20)).into(),
+        listed(series, Some("0.05"), Some(20)).into(),
         closed("2026-11-20", "100.00").into(),
         known_scheme().into(),
         nav_of("2026-11-20", "40.0000").into(),
@@ -58,17 +59,20 @@ struct Run {
     policy: Policy,
     now: Timestamp,
     funds: Vec<u64>,
+    /// Ids of work that was done: what has an outcome is never submitted again.
+    done: BTreeSet<CommandId>,
 }
 
 impl Run {
-    fn new() -> Self {
+    fn new(series: &str) -> Self {
         let mut run = Self {
             book: Book::new(AccountId::new("ACC1").expect("id")),
-            model: Model::default(),
-            market: market(),
+            model: Model::new(series == "BE"),
+            market: market(series),
             policy: Policy::default(),
             now: time(FIRST),
             funds: Vec::new(),
+            done: BTreeSet::new(),
         };
         let opened = open().into();
         run.model.take(&opened, run.now).expect("an account can be opened");
@@ -104,6 +108,7 @@ impl Run {
             met.work(&self.model, work);
             let (_, refused) = self.decide(&due);
             assert_eq!(refused, None, "{id} at {}", self.now);
+            assert!(self.done.insert(id), "{id} has an outcome already");
             assert!(self.model.was_due(work, self.now), "{id} is not due at {}", self.now);
             self.agree(&id);
             assert!(done < DUE_MAX, "work stays due at {}: {id}", self.now);
@@ -136,8 +141,8 @@ impl Run {
     }
 }
 
-fn run(steps: &[(Clock, Step)], met: &mut Met) {
-    let mut run = Run::new();
+fn run(series: &str, steps: &[(Clock, Step)], met: &mut Met) {
+    let mut run = Run::new(series);
     for (clock, step) in steps {
         run.take(*clock, step, met);
     }
@@ -152,8 +157,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
-    fn the_book_says_what_the_plain_model_says(steps in steps()) {
-        run(&steps, &mut Met::default());
+    fn the_book_says_what_the_plain_model_says(series in series(), steps in steps()) {
+        run(series, &steps, &mut Met::default());
     }
 }
 
@@ -163,8 +168,8 @@ fn the_steps_meet_what_the_model_knows() {
     let mut runner = TestRunner::deterministic();
     let mut met = Met::default();
     for _ in 0..600 {
-        let steps = steps().new_tree(&mut runner).expect("steps can be made").current();
-        run(&steps, &mut met);
+        let (series, steps) = (series(), steps()).new_tree(&mut runner).expect("steps can be made").current();
+        run(series, &steps, &mut met);
         met.end_run();
     }
     met.must_have_met_all();

@@ -31,6 +31,7 @@ const ALL: &[&str] = &[
     "price_off_tick",
     "price_outside_band",
     "price_required",
+    "product_not_allowed",
     "quantity_below_filled",
     "quantity_not_positive",
     "square_off_order",
@@ -85,6 +86,7 @@ const ALL: &[&str] = &[
     "an assigned trade cancelled under the order it named",
     "a trade cancelled before it was told",
     "a day netted with purchases and sales",
+    "a trade-to-trade day with purchases and sales",
 ];
 
 #[derive(Debug, Default)]
@@ -123,7 +125,9 @@ impl Met {
             }
             Work::Net(day) => {
                 let both = before.delivery.days.get(&day).is_some_and(|traded| traded.has_both());
-                self.meet_if(both, "a day netted with purchases and sales");
+                let is_gross = before.is_gross;
+                self.meet_if(both && !is_gross, "a day netted with purchases and sales");
+                self.meet_if(both && is_gross, "a trade-to-trade day with purchases and sales");
             }
             _ => {}
         }

@@ -225,6 +225,11 @@ fn clock() -> impl Strategy<Value = Clock> {
     ]
 }
 
+/// Now and then trade-to-trade.
+pub fn series() -> impl Strategy<Value = &'static str> {
+    prop_oneof![7 => Just("EQ"), 1 => Just("BE")]
+}
+
 /// Most accounts begin with money and shares.
 pub fn steps() -> impl Strategy<Value = Vec<(Clock, Step)>> {
     let money = prop::option::weighted(0.8, 1i64..3_000_000).prop_map(|paise| paise.map(Step::Deposit));

@@ -18,6 +18,8 @@ pub struct Traded {
     usable: i128,
     from_today: i128,
     from_settled: i128,
+    /// Of those, sold without being there.
+    uncovered: i128,
     /// Lots of T1 sold, in the order they were taken.
     lots: Vec<(Day, i128)>,
 }
@@ -28,6 +30,17 @@ impl Traded {
     }
     pub fn has_both(&self) -> bool {
         self.bought > 0 && self.sold > 0
+    }
+    /// What could be used of the day's sales at their average, were they reckoned now.
+    fn usable_as_it_stands(&self) -> i128 {
+        if self.sold == 0 {
+            return 0;
+        }
+        let mut usable = self.proceeds * (self.from_settled - self.uncovered) / self.sold;
+        if self.from_today > 0 {
+            usable += (self.proceeds * self.from_today / self.sold).min(self.cost * self.from_today / self.bought);
+        }
+        usable
     }
     fn t1_sold(&self) -> i128 {
         self.lots.iter().map(|(_, shares)| shares).sum()
@@ -44,6 +57,11 @@ impl Traded {
             }
         }
     }
+}
+
+/// So many of those wanted are not there.
+fn missing(there: i128, wanted: i128) -> i128 {
+    wanted - wanted.min(there.max(0))
 }
 
 #[derive(Clone, Debug, Default)]
@@ -96,13 +114,19 @@ impl Model {
         traded.cost += cost;
     }
 
-    /// Shares go out and bring in money, by a trade or a conversion: bought that day, then settled, then T1.
+    /// Shares go out and bring in money, by a trade or a conversion: bought that day, then settled, then T1; of a
+    /// trade-to-trade series settled ones alone.
     pub fn deliver_sold(&mut self, day: Day, shares: i128, proceeds: i128) {
         let delivery = &mut self.delivery;
         let mut traded = delivery.days.remove(&day).unwrap_or_default();
-        let from_today = shares.min(traded.bought - traded.from_today).min(delivery.today).max(0);
+        let (mut from_today, mut from_t1) = (0, 0);
+        if !self.is_gross {
+            from_today = shares.min(traded.bought - traded.from_today).min(delivery.today).max(0);
+        }
         let covered = (shares - from_today).min(delivery.settled.max(0));
-        let from_t1 = (shares - from_today - covered).min(delivery.t1_shares());
+        if !self.is_gross {
+            from_t1 = (shares - from_today - covered).min(delivery.t1_shares());
+        }
         // What nothing covers leaves settled shares negative.
         let from_settled = shares - from_today - from_t1;
         // T1 shares are not usable; shares bought today at most at their average cost.
@@ -117,15 +141,24 @@ impl Model {
         traded.usable += usable;
         traded.from_today += from_today;
         traded.from_settled += from_settled;
+        traded.uncovered += from_settled - covered;
         traded.lots.extend(delivery.take_t1(from_t1));
         delivery.days.insert(day, traded);
         self.cash.receives(settles_on(day), proceeds, usable);
     }
 
-    /// A purchase covers what was sold of T1 first, then of settled shares; the rest becomes T1.
+    /// A purchase covers what was sold of T1 first, then of settled shares; the rest becomes T1. Trade to trade, all
+    /// that was bought becomes T1, and what was sold stays sold.
     pub fn net(&mut self, day: Day) {
         let Some(mut traded) = self.delivery.days.remove(&day) else { return };
         let settles = settles_on(day);
+        if self.is_gross {
+            self.delivery.today -= traded.bought;
+            if traded.bought > 0 {
+                *self.delivery.t1.entry(settles).or_default() += traded.bought;
+            }
+            return;
+        }
         let left = (traded.bought - traded.from_today).max(0);
         let to_lots = left.min(traded.t1_sold());
         let to_settled = (left - to_lots).min(traded.from_settled.max(0));
@@ -148,7 +181,8 @@ impl Model {
         }
     }
 
-    /// A purchase has not been. What of it was sold since, or has settled, is missing from the settled shares.
+    /// A purchase has not been. What of it was sold since, or has settled, is missing from the settled shares; what
+    /// such a sale brings cannot be used when they are not there either.
     pub fn undo_bought(&mut self, day: Day, shares: i128, cost: i128, now: Timestamp) {
         let date = settles_on(day);
         if has_passed_close(date, now) {
@@ -163,11 +197,26 @@ impl Model {
             traded.cost -= cost;
             traded.from_today -= shares - unsold;
             traded.from_settled += shares - unsold;
+            traded.uncovered += missing(delivery.settled, shares - unsold);
             delivery.today -= unsold;
             delivery.settled -= shares - unsold;
+            let due = self.cash.due.entry(date).or_default();
+            let given_up = (traded.usable - traded.usable_as_it_stands()).clamp(0, due.usable.max(0));
+            if traded.sold > 0 && !has_passed_close(date, now) {
+                due.usable -= given_up;
+                traded.usable -= given_up;
+            }
         } else {
             let lot = delivery.t1.get(&date).copied().unwrap_or_default();
             let unsold = shares.min(lot);
+            // Of a netted day it is known how many more were sold than bought: those that are now, and that no settled
+            // share replaces, leave what was paid for them.
+            let net = delivery.netted.get(&day).copied();
+            let sold = net.map_or(0, |net| (shares - net).max(0) - (-net).max(0));
+            let uncovered = sold.min(missing(delivery.settled, shares - unsold));
+            if let Some(due) = self.cash.due.get_mut(&date) {
+                due.usable -= up(cost * uncovered, shares).min(due.usable);
+            }
             delivery.t1.insert(date, lot - unsold);
             delivery.t1.retain(|_, lot| *lot != 0);
             delivery.settled -= shares - unsold;
@@ -193,6 +242,7 @@ impl Model {
             delivery.settled += to_settled;
             delivery.today += to_today;
             traded.from_settled -= to_settled;
+            traded.uncovered = (traded.uncovered - to_settled).max(0);
             traded.from_today -= to_today;
             traded.sold -= shares;
             traded.proceeds -= proceeds;

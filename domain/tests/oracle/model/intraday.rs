@@ -136,11 +136,12 @@ impl Model {
         }
         if is_short {
             self.cover_shares(shares)?;
-        } else {
-            let left = position.value - position.part(shares);
-            self.cover(position.part(shares) - (position.margin() - margin_of(left)))?;
         }
-        self.deliver(session, shares);
+        // Pending orders that can close less afterwards need a margin of their own: cash covers all that it brings.
+        let mut after = self.clone();
+        after.deliver(session, shares);
+        self.cover(self.available() - after.available())?;
+        *self = after;
         Ok(())
     }
     /// What a session left open becomes delivery, paid for or not.

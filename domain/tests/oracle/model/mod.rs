@@ -1,7 +1,7 @@
 //! A plain executable model of an account's rules: whole paise and shares in ordinary maps, written from the design alone.
 //!
-//! It shares nothing with the book that it checks but the commands it is given. It knows one market: NSE:BAHI, tick
-//! 0.05, closed at 100.00 on 2026-11-20 with a band of 20%, and whatever it last traded at since; one scheme with a NAV
+//! It shares nothing with the book that it checks but the commands it is given. It knows one market: NSE:BAHI, in
+//! series EQ or, trade-to-trade, BE, tick 0.05, closed at 100.00 on 2026-11-20 with a band of 20%, and whatever it last traded at since; one scheme with a NAV
 //! of 40.0000; Monday to Friday; and the rates of November 2026: T+1, sales of settled shares usable in full, of T1
 //! shares not at all, intraday gains not before they settle, a margin of a fifth, squaring off ten minutes before the end.
 
@@ -89,6 +89,8 @@ impl Work {
 #[derive(Clone, Debug)]
 pub struct Model {
     seq: u64,
+    /// Whether its series is trade-to-trade: settled shares alone are sold, never intraday, and a day nets nothing.
+    pub is_gross: bool,
     /// What the instrument last traded at.
     pub last: i128,
     pub cash: Cash,
@@ -102,10 +104,11 @@ pub struct Model {
     pub trades: Trades,
 }
 
-impl Default for Model {
-    fn default() -> Self {
+impl Model {
+    pub fn new(is_gross: bool) -> Self {
         Self {
             seq: 0,
+            is_gross,
             last: CLOSED_AT,
             cash: Cash::default(),
             orders: BTreeMap::new(),
@@ -116,9 +119,7 @@ impl Default for Model {
             trades: Trades::default(),
         }
     }
-}
 
-impl Model {
     pub fn blocked(&self) -> i128 {
         let orders: i128 = self.orders.values().map(|order| order.blocked).sum();
         let positions: i128 = self.intraday.values().map(Position::margin).sum();
@@ -193,7 +194,8 @@ impl Model {
         if needed > 0 && needed > self.available() { Err("insufficient_cash") } else { Ok(()) }
     }
     fn cover_shares(&self, needed: i128) -> Result<(), Refused> {
-        let free = self.delivery.held() - self.blocked_shares();
+        let held = if self.is_gross { self.delivery.settled } else { self.delivery.held() };
+        let free = held - self.blocked_shares();
         if needed > 0 && needed > free { Err("insufficient_shares") } else { Ok(()) }
     }
 

@@ -190,9 +190,12 @@ impl Model {
         terms.check_trigger()?;
         terms.check_beyond(buys)?;
         terms.check_disclosed(disclosed)?;
+        let is_intraday = place.product == Product::Mis;
+        if is_intraday && self.is_gross {
+            return Err("product_not_allowed");
+        }
         terms.check_prices()?;
         terms.check_side(buys, self.last)?;
-        let is_intraday = place.product == Product::Mis;
         let session = session_of(now);
         if is_intraday && super::intraday::is_squared_off(session, now) {
             return Err("square_off_passed");

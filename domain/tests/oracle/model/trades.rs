@@ -44,10 +44,11 @@ impl Trade {
     fn has_side(&self, side: Side) -> bool {
         self.order.map(|(_, side)| side) == Some(side) || self.told == (true, Some(side))
     }
-    /// One that fitted no order is known by the words it came in.
-    fn came_as(&self, told: (bool, Option<Side>)) -> bool {
+    /// One that fitted no order is known by the words it came in; by its number alone only for the order it named.
+    fn came_as(&self, told: (bool, Option<Side>), named: u64) -> bool {
         let is_sided = |side: Side| told.0 && self.has_side(side);
-        self.was_unmatched && self.told == told || told.1.is_some_and(is_sided)
+        let is_full = told.0 && told.1.is_some();
+        self.was_unmatched && self.told == told && (is_full || self.named == named) || told.1.is_some_and(is_sided)
     }
     /// Another order's, or only known to have been cancelled.
     fn is_elsewhere(&self) -> bool {
@@ -83,7 +84,7 @@ impl Model {
         let known_side = side.or(told.1.filter(|_| told.0));
         let as_ordered = here().find(|trade| known_side.is_some_and(|side| trade.has_side(side)));
         let only_cancelled = here().find(|trade| trade.content.is_none() && trade.named == seq);
-        let as_told = || here().filter(|trade| trade.came_as(told));
+        let as_told = || here().filter(|trade| trade.came_as(told, seq));
         // What came in the same words and turned out to be another order's leaves room for a trade of this one.
         let same =
             || as_told().find(repeats).or_else(|| as_told().find(|trade| side.is_none() || !trade.is_elsewhere()));
@@ -170,7 +171,8 @@ impl Model {
         let Some(place) = place else {
             // Of which trade is not known if another's has the number: of that side, or in as few words.
             let order = self.side_of_order(seq).map(|side| (seq, side));
-            let is_taken = |trade: &Trade| order.map_or(trade.came_as((false, None)), |(_, side)| trade.has_side(side));
+            let is_taken =
+                |trade: &Trade| order.map_or(trade.came_as((false, None), seq), |(_, side)| trade.has_side(side));
             if !known.iter().any(|trade| trade.is(day, id) && is_taken(trade)) {
                 self.trades.known.push(Trade {
                     day,
