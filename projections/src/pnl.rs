@@ -71,10 +71,15 @@ impl Day {
         found.map(|at| trades.remove(at)).is_some()
     }
 
-    /// Nets into the lots; gives the intraday gain.
-    fn net(&self, lots: &mut Lots, gains: &mut Gains) -> Money {
+    /// As much as was bought and sold alike: what nets, unless the shares are of a series in which all is delivered,
+    /// which only the netting says.
+    fn alike(&self) -> i64 {
         let total = |trades: &[DayTrade]| trades.iter().map(|trade| trade.quantity).sum::<i64>();
-        let intraday = total(&self.bought).min(total(&self.sold));
+        total(&self.bought).min(total(&self.sold))
+    }
+
+    /// Nets so many shares as intraday and the rest into the lots; gives the intraday gain.
+    fn net(&self, intraday: i64, lots: &mut Lots, gains: &mut Gains) -> Money {
         let rest_of = |trades: &[DayTrade], mut each: Box<dyn FnMut(i64, Option<Money>) + '_>| {
             let (mut left, mut value) = (intraday, Money::ZERO);
             for trade in trades {
@@ -150,7 +155,7 @@ impl Instrument {
             return standing;
         }
         let (mut lots, mut gains) = (lots.clone(), Gains::default());
-        let intraday: Money = self.days.iter().map(|day| day.net(&mut lots, &mut gains)).sum();
+        let intraday: Money = self.days.iter().map(|day| day.net(day.alike(), &mut lots, &mut gains)).sum();
         Standing {
             quantity: lots.quantity(),
             unknown_quantity: lots.unknown_quantity(),
@@ -234,7 +239,7 @@ impl Instrument {
             self.days.iter().position(|day| day.trade_date == netted.trade_date && day.exchange == netted.exchange);
         if let Some(at) = found {
             let day = self.days.remove(at);
-            self.intraday += day.net(&mut self.lots, &mut self.gains);
+            self.intraday += day.net(netted.intraday.shares(), &mut self.lots, &mut self.gains);
         }
     }
 }
