@@ -4,6 +4,7 @@ use crate::error::Error;
 use axum::http::StatusCode;
 use metrics::{Counter, Histogram, counter, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     sync::{
@@ -29,6 +30,9 @@ static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
 /// # Errors
 /// When something else installed a recorder.
 pub fn install() -> Result<PrometheusHandle, Error> {
+    // Two threads that come at once: the second waits for the first's recorder.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _only_one = INSTALLING.lock();
     if let Some(handle) = INSTALLED.get() {
         return Ok(handle.clone());
     }
@@ -38,11 +42,8 @@ pub fn install() -> Result<PrometheusHandle, Error> {
         .map_err(|error| failed(&error))?
         .build_recorder();
     let handle = recorder.handle();
-    match metrics::set_global_recorder(recorder) {
-        Ok(()) => Ok(INSTALLED.get_or_init(|| handle).clone()),
-        // Two threads may race here: the other's recorder is as good.
-        Err(error) => INSTALLED.get().cloned().ok_or_else(|| failed(&error)),
-    }
+    metrics::set_global_recorder(recorder).map_err(|error| failed(&error))?;
+    Ok(INSTALLED.get_or_init(|| handle).clone())
 }
 
 /// The edge's counters.

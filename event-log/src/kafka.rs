@@ -345,8 +345,14 @@ impl Names {
                         reason: format!("{topic}/{partition} has {first} to {end} left of it"),
                     });
                 }
-                // A topic that was just made, or a broker that was: others do not know of it yet.
-                Err(error) if is_passing(&error) && Instant::now() < until => thread::sleep(ASK_AGAIN),
+                // A topic that was just made, or a broker that was: others do not know of it yet. The client keeps what
+                // it was told, so that it has to be told again.
+                Err(error) if is_passing(&error) && Instant::now() < until => {
+                    thread::sleep(ASK_AGAIN);
+                    if let Err(error) = client.fetch_metadata(Some(topic), ANSWER_WAIT) {
+                        tracing::debug!(%error, topic, "the cluster does not tell of the topic");
+                    }
+                }
                 Err(error) if reading::is_cut(&error) => {
                     return Err(Error::Topics { reason: format!("{topic}/{partition} is not there ({error})") });
                 }
