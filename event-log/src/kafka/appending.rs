@@ -15,7 +15,8 @@ use rdkafka::{
 use tokio::sync::oneshot;
 
 use super::{
-    Names, flush,
+    cluster::Cluster,
+    flush,
     settings::{self, ANSWER_WAIT, DELIVERY_WAIT},
     wire,
 };
@@ -112,10 +113,10 @@ fn bytes_of(records: &[Record]) -> usize {
 }
 
 /// Starts the thread of a partition; it ends when its queue is closed and empty.
-pub(super) fn start(names: Arc<Names>, topic: Topic, partition: u32, queue: Arc<Queue>) -> Result<(), Error> {
+pub(super) fn start(cluster: Arc<Cluster>, topic: Topic, partition: u32, queue: Arc<Queue>) -> Result<(), Error> {
     let name = format!("{topic}/{partition}");
     let thread = thread::Builder::new().name(name.clone());
-    let appender = Appender { names, topic, partition, queue, producer: None, end: None };
+    let appender = Appender { cluster, topic, partition, queue, producer: None, end: None };
     thread.spawn(move || appender.run()).map(drop).map_err(|error| Error::Unreachable {
         reason: format!("no thread could be started to append to {name}: {error}"),
     })
@@ -132,7 +133,7 @@ impl Drop for Appender {
 }
 
 struct Appender {
-    names: Arc<Names>,
+    cluster: Arc<Cluster>,
     topic: Topic,
     partition: u32,
     queue: Arc<Queue>,
@@ -175,8 +176,8 @@ impl Appender {
         if let (Some(end), true) = (self.end, at.is_some() && self.end == at) {
             return Ok(end);
         }
-        let (names, topic, partition) = (Arc::clone(&self.names), self.topic, self.partition);
-        let end = names.end_of(self.producer()?.client(), topic, partition)?;
+        let (cluster, topic, partition) = (Arc::clone(&self.cluster), self.topic, self.partition);
+        let end = cluster.end_of(self.producer()?.client(), topic, partition)?;
         self.end = Some(end);
         match at {
             Some(at) if at != end => Err(Error::NotTheEnd { end }),
@@ -186,9 +187,9 @@ impl Appender {
 
     fn producer(&mut self) -> Result<&ThreadedProducer<Landings>, Error> {
         if self.producer.is_none() {
-            let config = settings::appending(&self.names.brokers);
+            let config = settings::appending(&self.cluster.brokers);
             let made = ThreadedProducer::from_config_and_context(&config, Landings::default());
-            self.producer = Some(made.map_err(|error| self.names.unreachable(&error))?);
+            self.producer = Some(made.map_err(|error| self.cluster.unreachable(&error))?);
         }
         Ok(self.producer.as_ref().expect("it was just made"))
     }
@@ -198,8 +199,8 @@ impl Appender {
         if flight.is_empty() {
             return;
         }
-        let (names, partition) = (Arc::clone(&self.names), self.partition);
-        let topic = names.of(self.topic);
+        let (cluster, partition) = (Arc::clone(&self.cluster), self.partition);
+        let topic = cluster.of(self.topic);
         let producer = match self.producer() {
             Ok(producer) => producer,
             Err(error) => return flight.into_iter().for_each(|append| append.answer(Err(error.clone()))),

@@ -13,7 +13,8 @@ use rdkafka::{
 use tokio::sync::Semaphore;
 
 use super::{
-    Names,
+    cluster::Cluster,
+    errors::is_cut,
     settings::{self, ANSWER_WAIT},
     wire,
 };
@@ -28,7 +29,7 @@ const NEAR: u64 = 512;
 
 /// The consumers of a log that read from where they are told to.
 pub(super) struct Readers {
-    names: Arc<Names>,
+    cluster: Arc<Cluster>,
     idle: Mutex<Vec<Standing>>,
     /// A place for each question under way.
     pub(super) places: Semaphore,
@@ -45,8 +46,8 @@ struct Standing {
 }
 
 impl Readers {
-    pub(super) fn new(names: Arc<Names>) -> Readers {
-        Readers { names, idle: Mutex::default(), places: Semaphore::new(ASKING_MAX) }
+    pub(super) fn new(cluster: Arc<Cluster>) -> Readers {
+        Readers { cluster, idle: Mutex::default(), places: Semaphore::new(ASKING_MAX) }
     }
 
     /// Up to `max` records from `from` on, within the limits of one answer; none at or past the end.
@@ -54,7 +55,7 @@ impl Readers {
         let mut standing = self.standing(topic, partition, from)?;
         let is_there = standing.place == (topic, partition) && standing.next == from;
         if !is_there || from >= standing.end {
-            standing.end = self.names.end_of(standing.consumer.client(), topic, partition)?;
+            standing.end = self.cluster.end_of(standing.consumer.client(), topic, partition)?;
         }
         if from >= standing.end || max == 0 {
             self.put_back(standing);
@@ -118,7 +119,7 @@ impl Readers {
     /// The end of a partition.
     pub(super) fn end(&self, topic: Topic, partition: u32) -> Result<u64, Error> {
         let standing = self.standing(topic, partition, u64::MAX)?;
-        let end = self.names.end_of(standing.consumer.client(), topic, partition)?;
+        let end = self.cluster.end_of(standing.consumer.client(), topic, partition)?;
         self.put_back(standing);
         Ok(end)
     }
@@ -133,8 +134,8 @@ impl Readers {
             return Ok(idle.remove(any));
         }
         drop(idle);
-        let consumer = BaseConsumer::from_config(&settings::reading(&self.names.brokers, "read"));
-        let consumer = consumer.map_err(|error| self.names.unreachable(&error))?;
+        let consumer = BaseConsumer::from_config(&settings::reading(&self.cluster.brokers, "read"));
+        let consumer = consumer.map_err(|error| self.cluster.unreachable(&error))?;
         Ok(Standing { consumer, place: (topic, partition), next: u64::MAX, end: 0 })
     }
 
@@ -147,9 +148,9 @@ impl Readers {
 
     /// Moves a consumer.
     fn stand(&self, standing: &mut Standing, topic: Topic, partition: u32, from: u64) -> Result<(), Error> {
-        let assignment = assignment(self.names.of(topic), partition, from);
+        let assignment = assignment(self.cluster.of(topic), partition, from);
         let moved = assignment.and_then(|assignment| standing.consumer.assign(&assignment));
-        moved.map_err(|error| self.names.unreachable(&error))?;
+        moved.map_err(|error| self.cluster.unreachable(&error))?;
         (standing.place, standing.next) = ((topic, partition), from);
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Readers {
             match standing.consumer.poll(wait) {
                 // What a consumer that was moved still had of its place before.
                 Some(Ok(message))
-                    if message.topic() != self.names.of(topic)
+                    if message.topic() != self.cluster.of(topic)
                         || u32::try_from(message.partition()) != Ok(partition) => {}
                 Some(Ok(message)) => {
                     let stored = match wire::incoming(topic, partition, &message) {
@@ -198,7 +199,7 @@ impl Readers {
                 None if taken.is_empty() => {
                     let reason = format!(
                         "{} gave no record of {topic} partition {partition} from offset {} within {} s",
-                        self.names.brokers,
+                        self.cluster.brokers,
                         standing.next,
                         ANSWER_WAIT.as_secs()
                     );
@@ -218,31 +219,4 @@ pub(super) fn assignment(topic: &str, partition: u32, from: u64) -> Result<Topic
     let from = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
     assignment.add_partition_offset(topic, partition, from)?;
     Ok(assignment)
-}
-
-/// Whether the partition no longer has what it had: it was cut, or made anew.
-pub(super) fn is_cut(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::UnknownTopicOrPartition | Code::UnknownTopic)
-    )
-}
-
-/// Whether the client only lost its connection, which it makes again by itself.
-pub(super) fn is_lost_connection(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::Resolve
-                | Code::OperationTimedOut
-                | Code::RequestTimedOut
-                | Code::NetworkException
-                | Code::LeaderNotAvailable
-                | Code::NotLeaderForPartition
-        )
-    )
 }

@@ -119,6 +119,33 @@ async fn two_processes_append_to_one_partition_and_both_read_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_that_are_asked_for_at_once_are_not_taken_for_a_loss() {
+    let own = Own::applied().await;
+    let log = own.open().await;
+    let (done, watch) = tokio::sync::watch::channel(false);
+    let ask = |_| {
+        let (log, watch) = (Arc::clone(&log), watch.clone());
+        tokio::spawn(async move {
+            let mut last = 0;
+            while !*watch.borrow() {
+                let end = log.tail(Topic::Ledger, 0).await.expect("nothing is lost");
+                assert!(end >= last, "an end after {last} is {end}");
+                last = end;
+            }
+            last
+        })
+    };
+    let asking: Vec<_> = (0..8).map(ask).collect();
+    for number in 0..300 {
+        log.append(Topic::Ledger, 0, None, vec![record("A", number)]).await.expect("it lands");
+    }
+    done.send_replace(true);
+    for asked in asking {
+        assert!(within(asked).await.expect("all went well") > 0, "it asked while records landed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_not_there_is_named() {
     let refused = within(Kafka::open("127.0.0.1:1", PREFIX)).await.err().expect("nothing listens there");
     assert!(matches!(refused, Error::Unreachable { .. }), "{refused:?}");
@@ -166,8 +193,8 @@ async fn a_topic_that_was_made_anew_is_not_read_as_the_old_one() {
 
 /// Of a topic as it has to be, with one setting changed.
 fn with(name: &str, value: &str) -> Found {
-    let names = Names::new("b:1", "t").expect("names");
-    let wanted = topics::wanted(&names, LAYOUT).remove(0);
+    let cluster = Cluster::new("b:1", "t").expect("cluster");
+    let wanted = topics::wanted(&cluster, LAYOUT).remove(0);
     let settings = wanted.settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let mut settings: BTreeMap<String, String> = settings.collect();
     settings.insert(name.to_owned(), value.to_owned());
@@ -176,14 +203,14 @@ fn with(name: &str, value: &str) -> Found {
 
 #[test]
 fn topic_check_refuses_compaction_and_unclean_election_and_finite_retention() {
-    let names = Names::new("b:1", "t").expect("names");
+    let cluster = Cluster::new("b:1", "t").expect("cluster");
     let check = |found: Found| {
-        let all = names.all().iter().map(|name| (name.clone(), with("x", ""))).collect::<BTreeMap<_, _>>();
+        let all = cluster.all().iter().map(|name| (name.clone(), with("x", ""))).collect::<BTreeMap<_, _>>();
         let changed = all.into_iter().map(|(name, as_is)| {
             let found = if name == "t.ledger" { found.clone() } else { as_is };
             (name, found)
         });
-        topics::check(&names, &changed.collect())
+        topics::check(&cluster, &changed.collect())
     };
     check(with("x", "")).expect("topics as they have to be");
     // How many copies there are is the operator's to say, but a record must outlive one of several.

@@ -19,11 +19,7 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 
-use super::{
-    Names,
-    reading::{assignment, is_lost_connection},
-    settings, wire,
-};
+use super::{cluster::Cluster, errors::is_lost_connection, reading::assignment, settings, wire};
 use crate::{Error, Stored, Topic, live::Live};
 
 /// How long the thread waits for records before it looks whether it is still wanted.
@@ -35,7 +31,7 @@ type Place = (Topic, u32);
 
 /// The newest records of the partitions that are followed.
 pub(super) struct Tip {
-    names: Arc<Names>,
+    cluster: Arc<Cluster>,
     consumer: BaseConsumer,
     lanes: HashMap<Place, Lane>,
     closed: AtomicBool,
@@ -54,9 +50,9 @@ struct Lane {
 
 impl Tip {
     /// Starts the thread; it ends when this is dropped or closed.
-    pub(super) fn start(names: Arc<Names>, places: Vec<Place>, bytes_max: usize) -> Result<Arc<Tip>, Error> {
-        let consumer = BaseConsumer::from_config(&settings::reading(&names.brokers, "follow"));
-        let consumer = consumer.map_err(|error| names.unreachable(&error))?;
+    pub(super) fn start(cluster: Arc<Cluster>, places: Vec<Place>, bytes_max: usize) -> Result<Arc<Tip>, Error> {
+        let consumer = BaseConsumer::from_config(&settings::reading(&cluster.brokers, "follow"));
+        let consumer = consumer.map_err(|error| cluster.unreachable(&error))?;
         let bytes_max = bytes_max / places.len().max(1);
         let lane = || Lane {
             live: Live::new(0, bytes_max),
@@ -66,7 +62,7 @@ impl Tip {
         };
         let lanes = places.into_iter().map(|place| (place, lane())).collect();
         let tip =
-            Arc::new(Tip { names, consumer, lanes, closed: AtomicBool::new(false), doubted: AtomicBool::new(false) });
+            Arc::new(Tip { cluster, consumer, lanes, closed: AtomicBool::new(false), doubted: AtomicBool::new(false) });
         let followed = Arc::downgrade(&tip);
         let thread = thread::Builder::new().name("bahi-follow".to_owned());
         thread.spawn(move || run(&followed)).map_err(|error| Error::Unreachable {
@@ -98,11 +94,11 @@ impl Tip {
         if lane.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        let end = self.names.end_of(self.consumer.client(), topic, partition)?;
+        let end = self.cluster.end_of(self.consumer.client(), topic, partition)?;
         lane.live.skip_to(end);
-        let from = assignment(self.names.of(topic), partition, end);
+        let from = assignment(self.cluster.of(topic), partition, end);
         let assigned = from.and_then(|from| self.consumer.incremental_assign(&from));
-        assigned.map_err(|error| self.names.unreachable(&error))?;
+        assigned.map_err(|error| self.cluster.unreachable(&error))?;
         lane.begun.store(true, Ordering::Release);
         Ok(())
     }
@@ -148,13 +144,13 @@ impl Tip {
                 continue;
             }
             let from = lane.live.end();
-            let resumed = self.names.end_of(self.consumer.client(), *topic, *partition).and_then(|_end| {
-                let place = assignment(self.names.of(*topic), *partition, from);
+            let resumed = self.cluster.end_of(self.consumer.client(), *topic, *partition).and_then(|_end| {
+                let place = assignment(self.cluster.of(*topic), *partition, from);
                 let again = place.and_then(|place| {
                     self.consumer.incremental_unassign(&place)?;
                     self.consumer.incremental_assign(&place)
                 });
-                again.map_err(|error| self.names.unreachable(&error))
+                again.map_err(|error| self.cluster.unreachable(&error))
             });
             match resumed {
                 Ok(()) => {}
@@ -174,7 +170,7 @@ impl Tip {
 
     fn take(&self, message: &BorrowedMessage<'_>, came: &mut HashMap<Place, Vec<Arc<Stored>>>) {
         let partition = message.partition().unsigned_abs();
-        let Some(topic) = self.names.topic(message.topic()) else { return };
+        let Some(topic) = self.cluster.topic(message.topic()) else { return };
         let place = (topic, partition);
         let Some(lane) = self.lanes.get(&place) else { return };
         let waiting = came.entry(place).or_default();

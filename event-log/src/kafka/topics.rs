@@ -2,7 +2,12 @@
 //!
 //! A setting that lets a record be lost or removed is drift, and no log is opened over it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
@@ -16,7 +21,7 @@ use rdkafka::{
 use uuid::Uuid;
 
 use super::{
-    Names,
+    cluster::Cluster,
     settings::{self, ANSWER_WAIT, REQUEST_BYTES_MAX},
     waited,
 };
@@ -97,7 +102,7 @@ const MADE_WAIT: Duration = Duration::from_secs(60);
 const IN_SYNC: &str = "min.insync.replicas";
 
 /// Every topic as it has to be. For ever, whole, and never with a copy that missed something.
-pub(super) fn wanted(names: &Names, layout: Layout) -> Vec<Wanted> {
+pub(super) fn wanted(cluster: &Cluster, layout: Layout) -> Vec<Wanted> {
     let settings: BTreeMap<&'static str, String> = [
         // Nothing is compacted and nothing grows too old or too large: the log is the evidence.
         ("cleanup.policy", "delete".to_owned()),
@@ -111,7 +116,7 @@ pub(super) fn wanted(names: &Names, layout: Layout) -> Vec<Wanted> {
         ("compression.type", "producer".to_owned()),
     ]
     .into();
-    names.all().iter().map(|name| Wanted { name: name.clone(), layout, settings: settings.clone() }).collect()
+    cluster.all().iter().map(|name| Wanted { name: name.clone(), layout, settings: settings.clone() }).collect()
 }
 
 /// A topic as it is.
@@ -151,9 +156,9 @@ pub(super) fn steps(wanted: &Wanted, found: Option<&Found>) -> Vec<Step> {
 }
 
 /// Whether what is found may be used: every copy count is the operator's choice, but no record may be lost.
-pub(super) fn check(names: &Names, found: &BTreeMap<String, Found>) -> Result<(), Error> {
+pub(super) fn check(cluster: &Cluster, found: &BTreeMap<String, Found>) -> Result<(), Error> {
     let partitions = found.values().map(|found| found.partitions).next().unwrap_or(0);
-    for name in names.all() {
+    for name in cluster.all() {
         let refused =
             |reason: String| Err(Error::Topics { reason: format!("{name} {reason}; see `bahi topics plan`") });
         let Some(found) = found.get(name) else {
@@ -161,7 +166,7 @@ pub(super) fn check(names: &Names, found: &BTreeMap<String, Found>) -> Result<()
         };
         // How many copies there are is known to whoever runs the broker.
         let layout = Layout { partitions, replication: found.replication, min_in_sync: 1 };
-        let wanted = wanted(names, layout).into_iter().find(|wanted| wanted.name == *name);
+        let wanted = wanted(cluster, layout).into_iter().find(|wanted| wanted.name == *name);
         let min_in_sync = found.settings.get(IN_SYNC).and_then(|text| text.parse().ok()).unwrap_or(0);
         Layout { min_in_sync, ..layout }.check().or_else(refused)?;
         for step in wanted.iter().flat_map(|wanted| steps(wanted, Some(found))) {
@@ -201,23 +206,23 @@ impl Layout {
 
 /// Asks and changes the topics of a log.
 pub struct Topics {
-    names: Names,
+    cluster: Cluster,
     admin: Arc<AdminClient<DefaultClientContext>>,
 }
 
 impl Topics {
     /// Of the log with this prefix at these brokers; does not connect yet.
     pub fn new(brokers: &str, prefix: &str) -> Result<Topics, Error> {
-        let names = Names::new(brokers, prefix)?;
+        let cluster = Cluster::new(brokers, prefix)?;
         let admin = AdminClient::from_config(&settings::administering(brokers));
-        let admin = admin.map_err(|error| names.unreachable(&error))?;
-        Ok(Topics { names, admin: Arc::new(admin) })
+        let admin = admin.map_err(|error| cluster.unreachable(&error))?;
+        Ok(Topics { cluster, admin: Arc::new(admin) })
     }
 
     /// What `apply` would do, in order; nothing when all is as wanted.
     pub async fn plan(&self, layout: Layout) -> Result<Vec<Step>, Error> {
         let found = self.found().await?;
-        Ok(wanted(&self.names, layout).iter().flat_map(|wanted| steps(wanted, found.get(&wanted.name))).collect())
+        Ok(wanted(&self.cluster, layout).iter().flat_map(|wanted| steps(wanted, found.get(&wanted.name))).collect())
     }
 
     /// Makes what is missing, sets what is another, and gives what was done. Refuses, before it changes anything, what
@@ -228,12 +233,16 @@ impl Topics {
         if let Some(refused) = steps.iter().find(|step| matches!(step, Step::Refuse { .. })) {
             return Err(Error::Topics { reason: refused.to_string() });
         }
+        let mut drifted = BTreeSet::new();
         for step in &steps {
             match step {
                 Step::Make(wanted) => self.make(wanted).await?,
-                Step::Set { topic, .. } => self.set(topic, layout).await?,
+                Step::Set { topic, .. } => drop(drifted.insert(topic)),
                 Step::Refuse { .. } => {}
             }
+        }
+        for topic in drifted {
+            self.set(topic, layout).await?;
         }
         self.identify().await?;
         Ok(steps)
@@ -241,15 +250,15 @@ impl Topics {
 
     /// Refuses what a log must not be opened over.
     pub async fn check(&self) -> Result<(), Error> {
-        check(&self.names, &self.found().await?)
+        check(&self.cluster, &self.found().await?)
     }
 
     /// Removes the topics and all that is in them: for tests, which make their own.
     #[cfg(test)]
     pub(super) async fn remove(&self) -> Result<(), Error> {
-        let all: Vec<&str> = self.names.all().iter().map(String::as_str).collect();
+        let all: Vec<&str> = self.cluster.all().iter().map(String::as_str).collect();
         let removed = self.admin.delete_topics(&all, &options()).await;
-        removed.map(drop).map_err(|error| self.names.unreachable(&error))
+        removed.map(drop).map_err(|error| self.cluster.unreachable(&error))
     }
 
     /// Sets one thing and leaves the rest to the broker: for tests of drift.
@@ -271,7 +280,7 @@ impl Topics {
 
     async fn set(&self, topic: &str, layout: Layout) -> Result<(), Error> {
         // The broker takes the whole list, so what is right already is said again.
-        let wanted = wanted(&self.names, layout).into_iter().find(|wanted| wanted.name == topic);
+        let wanted = wanted(&self.cluster, layout).into_iter().find(|wanted| wanted.name == topic);
         let settings = wanted.iter().flat_map(|wanted| &wanted.settings);
         let resource = ResourceSpecifier::Topic(topic);
         let change = settings.fold(AlterConfig::new(resource), |change, (name, value)| change.set(name, value));
@@ -281,7 +290,7 @@ impl Topics {
 
     /// What a broker said to each of what it was asked to do; what was done meanwhile by another is done.
     fn done<T>(&self, what: &str, topic: &str, answers: Result<Vec<Done<T>>, KafkaError>) -> Result<(), Error> {
-        for answer in answers.map_err(|error| self.names.unreachable(&error))? {
+        for answer in answers.map_err(|error| self.cluster.unreachable(&error))? {
             match answer {
                 Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
                 Err((_, code)) => {
@@ -294,19 +303,19 @@ impl Topics {
 
     /// Gives the log its identity, once: the first record of the commands.
     async fn identify(&self) -> Result<(), Error> {
-        let names = self.names.clone();
-        waited(move || identify(&names)).await
+        let cluster = self.cluster.clone();
+        waited(move || identify(&cluster)).await
     }
 
     async fn found(&self) -> Result<BTreeMap<String, Found>, Error> {
-        let (names, admin) = (self.names.clone(), Arc::clone(&self.admin));
-        let counts = waited(move || names.metadata(admin.inner())).await?;
+        let (cluster, admin) = (self.cluster.clone(), Arc::clone(&self.admin));
+        let counts = waited(move || cluster.metadata(admin.inner())).await?;
         let all: Vec<ResourceSpecifier<'_>> = counts.keys().map(|name| ResourceSpecifier::Topic(name)).collect();
         if all.is_empty() {
             return Ok(BTreeMap::new());
         }
         let described = self.admin.describe_configs(&all, &options()).await;
-        let described = described.map_err(|error| self.names.unreachable(&error))?;
+        let described = described.map_err(|error| self.cluster.unreachable(&error))?;
         let mut found = BTreeMap::new();
         for ((name, (partitions, replication)), resource) in counts.iter().zip(described) {
             let resource = resource.map_err(|code| Error::Topics {
@@ -330,28 +339,28 @@ fn options() -> AdminOptions {
 /// The header that holds the log's identity.
 pub(super) const IDENTITY: &str = "bahi-log";
 
-fn identify(names: &Names) -> Result<(), Error> {
-    let producer = BaseProducer::from_config(&settings::appending(&names.brokers));
-    let producer = producer.map_err(|error| names.unreachable(&error))?;
-    if names.end_within(MADE_WAIT, producer.client(), names.commands(), 0)? > 0 {
+fn identify(cluster: &Cluster) -> Result<(), Error> {
+    let producer = BaseProducer::from_config(&settings::appending(&cluster.brokers));
+    let producer = producer.map_err(|error| cluster.unreachable(&error))?;
+    if cluster.end_within(MADE_WAIT, producer.client(), cluster.commands(), 0)? > 0 {
         return Ok(());
     }
     for topic in Topic::ALL {
-        if names.end_within(MADE_WAIT, producer.client(), names.of(topic), 0)? > 0 {
+        if cluster.end_within(MADE_WAIT, producer.client(), cluster.of(topic), 0)? > 0 {
             let reason =
-                format!("{} is empty and {topic} is not: its commands are lost; restore them", names.commands());
+                format!("{} is empty and {topic} is not: its commands are lost; restore them", cluster.commands());
             return Err(Error::Topics { reason });
         }
     }
     // Two that do this at once leave two records; the first is the log's.
     let identity = Uuid::new_v4().to_string();
     let headers = OwnedHeaders::new().insert(Header { key: IDENTITY, value: Some(&identity) });
-    let record: BaseRecord<'_, str, [u8], ()> = BaseRecord::to(names.commands());
+    let record: BaseRecord<'_, str, [u8], ()> = BaseRecord::to(cluster.commands());
     let record = record.partition(0).payload(&[][..]).headers(headers);
-    producer.send(record).map_err(|(error, _)| names.unreachable(&error))?;
-    producer.flush(ANSWER_WAIT).map_err(|error| names.unreachable(&error))?;
-    if names.end(producer.client(), names.commands(), 0)? == 0 {
-        return Err(Error::Unreachable { reason: format!("{} did not take the log's identity", names.brokers) });
+    producer.send(record).map_err(|(error, _)| cluster.unreachable(&error))?;
+    producer.flush(ANSWER_WAIT).map_err(|error| cluster.unreachable(&error))?;
+    if cluster.end(producer.client(), cluster.commands(), 0)? == 0 {
+        return Err(Error::Unreachable { reason: format!("{} did not take the log's identity", cluster.brokers) });
     }
     Ok(())
 }
