@@ -85,7 +85,7 @@ impl Conditions {
                 entries += log.tail(topic, partition).await?;
             }
         }
-        let bytes_per_entry = disk::bytes_of(self.folder.path())? / entries.max(1);
+        let bytes_per_entry = Some(disk::bytes_of(self.folder.path())? / entries.max(1));
         let (fdatasync_ms, load) = (self.fdatasync_ms, self.load);
         Ok(Report { bench, results, fdatasync_ms, load, bytes_per_entry, memory: None, verify: "clean" })
     }

@@ -56,16 +56,16 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     })
 }
 
-fn measured(folder: &Path, brokers: Option<&str>) -> Result<(Measure, u64), Error> {
+fn measured(folder: &Path, brokers: Option<&str>) -> Result<(Measure, Option<u64>), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match brokers {
-            Some(brokers) => Ok((appends("kafka_append_256", on_broker(brokers).await?).await?.0, 0)),
+            Some(brokers) => Ok((appends("kafka_append_256", on_broker(brokers).await?).await?.0, None)),
             None => {
                 let log = wire::open_to_write(folder, None, None).await?;
                 let (measure, appended) = appends("append_256", log.port()).await?;
                 log.close().await;
-                Ok((measure, disk::bytes_of(folder)? / appended.max(1)))
+                Ok((measure, Some(disk::bytes_of(folder)? / appended.max(1))))
             }
         }
     })

@@ -68,7 +68,7 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
         .await
         .map_err(|why| Error::Usage(format!("making the log ended badly: {why}")))??;
     bench.tell(&format!("{entries} entries made"));
-    let bytes_per_entry = disk::bytes_of(folder.path())? / entries.max(1);
+    let bytes_per_entry = Some(disk::bytes_of(folder.path())? / entries.max(1));
     let data = [OsStr::new("--data"), folder.path().as_os_str()];
     let started = Instant::now();
     let text = server::output_of(&[OsStr::new("replay"), data[0], data[1], OsStr::new("--json")]).await?;

@@ -83,8 +83,9 @@ pub struct Report {
     /// The load average of the last minute, before the bench.
     #[serde(serialize_with = "rounded")]
     pub load: f64,
-    /// Bytes on disk for each entry, indexes and all.
-    pub bytes_per_entry: u64,
+    /// Bytes on disk for each entry, indexes and all; not known of a broker's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_entry: Option<u64>,
     /// What a soak saw of memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
@@ -111,9 +112,10 @@ impl Report {
         if let Some(memory) = &self.memory {
             memory.print()?;
         }
+        let bytes = self.bytes_per_entry.map_or_else(String::new, |bytes| format!(" {bytes} bytes per entry,"));
         out::say(&format!(
-            "fdatasync {:.2} ms, load average {:.2} before, {} bytes per entry, verify {}",
-            self.fdatasync_ms, self.load, self.bytes_per_entry, self.verify
+            "fdatasync {:.2} ms, load average {:.2} before,{bytes} verify {}",
+            self.fdatasync_ms, self.load, self.verify
         ))
     }
 }
@@ -163,7 +165,7 @@ mod tests {
             results: vec![measure("single_zipf", Some(1.234)), measure("bare", None)],
             fdatasync_ms: 0.5,
             load: 0.25,
-            bytes_per_entry: 812,
+            bytes_per_entry: Some(812),
             memory: None,
             verify: "clean",
         };

@@ -120,7 +120,7 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
         p99_ms: None,
     };
     let results = vec![rate("made", made.entries, making), rate("orders", orders, ordering)];
-    let bytes_per_entry = disk::bytes_of(folder.path())? / entries.max(1);
+    let bytes_per_entry = Some(disk::bytes_of(folder.path())? / entries.max(1));
     let memory = Some(Memory { ready_s, ready_bytes, samples });
     Ok(Report { bench: "soak", results, fdatasync_ms, load, bytes_per_entry, memory, verify: "clean" })
 }
