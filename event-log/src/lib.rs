@@ -24,6 +24,10 @@ pub mod sqlite;
 
 pub mod contract;
 
+pub mod position;
+
+pub mod requests;
+
 pub mod snapshot;
 
 mod live;
@@ -35,7 +39,9 @@ use uuid::Uuid;
 
 pub use live::{Follow, Follower};
 pub use murmur::partition_of;
+pub use position::Position;
 pub use record::{Headers, Record, RecordKind, Stored, Topic};
+pub use requests::Requests;
 
 /// A boxed future, so that the port can be used as `Arc<dyn EventLog>`.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;
@@ -218,6 +224,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A command or a fact among answers, or the other way round: a mistake of the caller.
+    #[error("{topic} keeps answers only, and no command or fact")]
+    Misplaced {
+        /// The topic.
+        topic: Topic,
+    },
     /// The log was opened to be read.
     #[error("the log was opened read only")]
     ReadOnly,
@@ -294,6 +306,7 @@ impl Error {
             | Error::Topics { .. }
             | Error::Cut { .. }
             | Error::Record { .. }
+            | Error::Misplaced { .. }
             | Error::Absent { .. }
             | Error::ReadOnly
             | Error::Closed => false,
