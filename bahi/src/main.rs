@@ -27,6 +27,7 @@ mod pages;
 mod product;
 mod progress;
 mod settings;
+mod source;
 mod wire;
 
 use clap::{Parser, Subcommand};
