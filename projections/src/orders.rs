@@ -193,6 +193,22 @@ impl Orders {
         self.funds.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &self.funds[at])
     }
 
+    /// All but its rows, for who keeps them apart.
+    pub(crate) fn without_rows(&self) -> Self {
+        Self {
+            orders: Vec::new(),
+            funds: Vec::new(),
+            open: self.open.clone(),
+            left: self.left.clone(),
+            left_funds: self.left_funds.clone(),
+            next: self.next,
+        }
+    }
+    /// The same with its rows again, ascending.
+    pub(crate) fn with_rows(self, orders: Vec<OrderRow>, funds: Vec<FundOrderRow>) -> Self {
+        Self { orders, funds, ..self }
+    }
+
     /// Folds one event of an entry.
     pub fn fold(&mut self, entry: &Happened, event: &Event) {
         let change = Change { seq: entry.seq, at: event.effective_at, recorded_on: entry.recorded_at.date() };

@@ -78,6 +78,15 @@ pub(crate) struct LiveRow {
 }
 
 impl LiveRow {
+    /// The latest live price.
+    pub(crate) fn live(&self) -> Option<Live> {
+        self.live
+    }
+    /// The last entry that told one.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        self.offset
+    }
+
     fn mark(&mut self, offset: u64) {
         if self.since_mark == 0 {
             self.marks.push((offset, self.live));
@@ -219,6 +228,10 @@ impl Prices {
     pub fn quote(&self, instrument: &InstrumentId) -> Quote {
         self.instruments.get(instrument).map_or_else(Quote::default, PriceRow::quote)
     }
+    /// Every instrument with a price, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&InstrumentId, &PriceRow)> {
+        self.instruments.iter()
+    }
     pub(crate) fn insert(&mut self, instrument: InstrumentId, row: PriceRow) {
         self.instruments.insert(instrument, row);
     }
@@ -252,14 +265,22 @@ impl Prices {
         let mut sorted: Vec<_> = self.instruments.iter().collect();
         sorted.sort_unstable_by_key(|(id, _)| **id);
         for (id, of) in sorted {
-            for day in of.days() {
-                let mut row = rows.row("day");
-                row.id(id.as_str()).show(day.date).show(day.open).show(day.high).show(day.low).show(day.close);
-                row.show_or_none(day.previous_close).show_or_none(day.volume);
-            }
+            of.days().for_each(|day| write_day(id, day, rows));
             if let Some(live) = of.live() {
-                rows.row("live").id(id.as_str()).show(live.last).show(live.at);
+                write_live(id, live, rows);
             }
         }
     }
+}
+
+/// The canonical row of a day's prices.
+pub(crate) fn write_day(id: &InstrumentId, day: &DayRow, rows: &mut Rows) {
+    let mut row = rows.row("day");
+    row.id(id.as_str()).show(day.date).show(day.open).show(day.high).show(day.low).show(day.close);
+    row.show_or_none(day.previous_close).show_or_none(day.volume);
+}
+
+/// The canonical row of a live price.
+pub(crate) fn write_live(id: &InstrumentId, live: Live, rows: &mut Rows) {
+    rows.row("live").id(id.as_str()).show(live.last).show(live.at);
 }

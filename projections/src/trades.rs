@@ -98,6 +98,16 @@ impl Trades {
         &self.trades
     }
 
+    /// All but its rows, for who keeps them apart.
+    pub(crate) fn without_rows(&self) -> Self {
+        Self { trades: Vec::new(), left: self.left.clone(), next: self.next }
+    }
+
+    /// The same with its rows again, ascending.
+    pub(crate) fn with_rows(self, trades: Vec<TradeRow>) -> Self {
+        Self { trades, ..self }
+    }
+
     /// Folds one event of an entry.
     pub fn fold(&mut self, entry: &Happened, event: &Event) {
         let (seq, executed_at) = (entry.seq, event.effective_at);

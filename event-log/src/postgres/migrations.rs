@@ -14,8 +14,10 @@ use super::errors::named;
 use crate::Error;
 
 /// Every step, in order.
-const STEPS: [(i64, &str, &str); 1] =
-    [(1, "snapshots", include_str!("../../../migrations/postgres/0001_snapshots.sql"))];
+const STEPS: [(i64, &str, &str); 2] = [
+    (1, "snapshots", include_str!("../../../migrations/postgres/0001_snapshots.sql")),
+    (2, "views", include_str!("../../../migrations/postgres/0002_views.sql")),
+];
 
 fn migrator() -> Migrator {
     let step = |(version, name, sql): (i64, &'static str, &'static str)| {

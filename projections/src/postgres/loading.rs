@@ -1,0 +1,118 @@
+//! Accounts taken back from the database exactly as the fold left them; folds nothing and writes nothing.
+
+use super::Failure;
+use crate::account::Account;
+use domain::ids::{AccountId, Folio, InstrumentId, SchemeCode};
+use event_log::{Topic, rule::Reader};
+use serde::de::DeserializeOwned;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use std::collections::BTreeMap;
+
+/// The most accounts of one statement: some megabytes of rows.
+pub(super) const LOAD_ACCOUNTS_MAX: usize = 1_024;
+
+/// All that an account's rows are made of, in one answer, so that it is of one moment.
+const ACCOUNTS: &str = "
+    select 'account' as list, account, 0::bigint as seq, '' as one, '' as other, row
+        from accounts where account = any($1)
+    union all select 'orders', account, seq, '', '', row from orders where account = any($1) and not has_left
+    union all select 'funds', account, seq, '', '', row from fund_orders where account = any($1) and not has_left
+    union all select 'trades', account, seq, '', '', row from trades where account = any($1) and not has_left
+    union all select 'gains', account, 0, instrument, '', row from instrument_gains where account = any($1)
+    union all select 'folio', account, 0, scheme, folio, row from folio_gains where account = any($1)";
+
+/// The rows of one account as they come.
+#[derive(Default)]
+struct Parts {
+    account: Account,
+    orders: Vec<crate::orders::OrderRow>,
+    funds: Vec<crate::orders::FundOrderRow>,
+    trades: Vec<crate::trades::TradeRow>,
+}
+
+/// Those of these accounts that there are, at most [`LOAD_ACCOUNTS_MAX`].
+pub(super) async fn accounts(
+    connection: &mut PgConnection,
+    ids: &[AccountId],
+) -> Result<BTreeMap<AccountId, Account>, Failure> {
+    let ids: Vec<&str> = ids.iter().map(AccountId::as_str).collect();
+    let rows = sqlx::query(ACCOUNTS).bind(ids).fetch_all(connection).await?;
+    let mut parts = BTreeMap::new();
+    for row in &rows {
+        add(&mut parts, row)?;
+    }
+    Ok(parts.into_iter().map(|(id, parts)| (id, parts.whole())).collect())
+}
+
+/// One account, and how far its partition is folded, as of one moment; absent when it has no entry.
+pub(super) async fn account(
+    connection: &mut PgConnection,
+    id: &AccountId,
+    partition: u32,
+) -> Result<(Option<Account>, Reader), Failure> {
+    let one = sqlx::AssertSqlSafe(format!(
+        "{ACCOUNTS} union all
+         select 'at', '', next_offset, term::text, last::text, writer from checkpoints where topic = $2 and partition = $3"
+    ));
+    let ids = vec![id.as_str()];
+    let one = sqlx::query(one).bind(ids).bind(Topic::Ledger.name()).bind(partition.cast_signed());
+    let (mut parts, mut reader) = (BTreeMap::new(), Reader::default());
+    for row in one.fetch_all(connection).await? {
+        if row.try_get::<&str, _>("list")? == "at" {
+            let number = |name: &str| -> Result<i64, Failure> {
+                row.try_get::<&str, _>(name)?.parse().map_err(|_| Failure::Row("a checkpoint".into()))
+            };
+            let writer = row.try_get::<&[u8], _>("row")?.try_into().map_err(|_| Failure::Row("a checkpoint".into()))?;
+            reader = Reader {
+                offset: row.try_get::<i64, _>("seq")?.cast_unsigned(),
+                term: number("one")?.cast_unsigned(),
+                writer: u128::from_le_bytes(writer),
+                last: number("other")?,
+            };
+        } else {
+            add(&mut parts, &row)?;
+        }
+    }
+    Ok((parts.remove(id).map(Parts::whole), reader))
+}
+
+fn add(parts: &mut BTreeMap<AccountId, Parts>, row: &PgRow) -> Result<(), Failure> {
+    let bad = |what: &str| Failure::Row(what.into());
+    let id = AccountId::new(row.try_get("account")?).map_err(|_| bad("an account"))?;
+    let (one, other): (&str, &str) = (row.try_get("one")?, row.try_get("other")?);
+    let part = parts.entry(id).or_default();
+    match row.try_get("list")? {
+        "account" => {
+            // Its lots may have come before it.
+            let pnl = std::mem::take(&mut part.account.pnl);
+            part.account = Account { pnl, ..whole(row)? };
+        }
+        "orders" => part.orders.push(whole(row)?),
+        "funds" => part.funds.push(whole(row)?),
+        "trades" => part.trades.push(whole(row)?),
+        "gains" => {
+            let instrument = InstrumentId::new(one).map_err(|_| bad("an instrument"))?;
+            part.account.pnl.instruments.insert(instrument, whole(row)?);
+        }
+        _ => {
+            let scheme = SchemeCode::new(one).map_err(|_| bad("a scheme"))?;
+            let folio = Folio::new(other).map_err(|_| bad("a folio"))?;
+            part.account.pnl.folios.insert((scheme, folio), whole(row)?);
+        }
+    }
+    Ok(())
+}
+
+/// What a row's own form says.
+pub(super) fn whole<T: DeserializeOwned>(row: &PgRow) -> Result<T, Failure> {
+    postcard::from_bytes(row.try_get("row")?).map_err(|error| Failure::Row(error.to_string().into()))
+}
+
+impl Parts {
+    fn whole(mut self) -> Account {
+        self.orders.sort_unstable_by_key(|row| row.seq);
+        self.funds.sort_unstable_by_key(|row| row.seq);
+        self.trades.sort_unstable_by_key(|row| row.seq);
+        self.account.with_rows(self.orders, self.funds, self.trades)
+    }
+}
