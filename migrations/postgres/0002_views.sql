@@ -248,6 +248,14 @@ create table cash_due (
     primary key (account, settlement_date)
 );
 
+-- What each pending order or fund purchase blocks, by the entry that requested it; no row where it blocks nothing.
+create table cash_blocks (
+    account text collate "C" not null,
+    seq bigint not null,
+    amount numeric(19, 2) not null,
+    primary key (account, seq)
+);
+
 -- Every live entry of every account, as it is in the log. `key_hash` names the command it answers (account, role of who
 -- submitted it, its id): of several with one hash the first answered it, the others are repeats. An entry that cannot
 -- be read has none.

@@ -36,6 +36,7 @@ pub mod navs;
 mod account;
 mod hash;
 pub mod left;
+mod noted;
 mod row;
 mod store;
 

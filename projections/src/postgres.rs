@@ -59,7 +59,7 @@ impl From<sqlx::Error> for Failure {
 
 /// Every table that views are in.
 const TABLES: &str = "views_of, checkpoints, view_stops, accounts, orders, fund_orders, trades, positions, folios,
-    instrument_gains, lots, folio_gains, folio_lots, cash, cash_due, journal, instruments, calendar, price_facts,
+    instrument_gains, lots, folio_gains, folio_lots, cash, cash_due, cash_blocks, journal, instruments, calendar, price_facts,
     live_prices, schemes, nav_facts";
 
 impl Postgres {

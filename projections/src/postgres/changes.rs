@@ -1,4 +1,4 @@
-//! What a batch changes, table by table, each row once: an account's rows as they were compared with what they became.
+//! What a batch changes, table by table, each row once: an account's rows as they were, compared with what they became.
 //!
 //! Knows neither how they came to be so nor when they are written.
 
@@ -6,7 +6,7 @@ use super::{
     columns::{Columns, Table},
     rows,
 };
-use crate::{account::Account, older::Older};
+use crate::{account::Account, cash::CashRow, older::Older, pnl::Pnl, portfolio::Portfolio};
 use domain::{
     ids::{AccountId, InstrumentId},
     money::Quantity,
@@ -14,6 +14,45 @@ use domain::{
 };
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
+
+/// An account while a batch is folded: as it was, as it becomes, and its rows that left meanwhile, as they were then.
+pub(super) struct Touched {
+    before: Before,
+    pub(super) after: Account,
+    pub(super) older: Older,
+}
+
+/// What is compared with what it becomes; of the lists, which may be long, changes are noted instead.
+struct Before {
+    portfolio: Portfolio,
+    pnl: Pnl,
+    cash: CashRow,
+}
+
+impl Touched {
+    /// Nothing is folded yet.
+    pub(super) fn new(mut after: Account) -> Self {
+        let (portfolio, pnl, cash) = (after.portfolio.clone(), after.pnl.clone(), after.cash.clone());
+        after.orders.changed().begin();
+        after.trades.changed().begin();
+        Self { before: Before { portfolio, pnl, cash }, after, older: Older::default() }
+    }
+
+    /// Everything is new.
+    #[cfg(test)]
+    pub(super) fn whole(mut after: Account) -> Self {
+        let mut touched = Self::new(Account::default());
+        after.orders.changed().begin();
+        let seqs = after.orders.orders().iter().map(|row| row.seq);
+        let seqs: Vec<_> = seqs.chain(after.orders.fund_orders().iter().map(|row| row.seq)).collect();
+        seqs.into_iter().for_each(|seq| after.orders.changed().note(seq));
+        after.trades.changed().begin();
+        let seqs: Vec<_> = after.trades.trades().iter().map(|row| row.seq).collect();
+        seqs.into_iter().for_each(|seq| after.trades.changed().note(seq));
+        touched.after = after;
+        touched
+    }
+}
 
 /// Rows to put and keys of rows to delete.
 #[derive(Default)]
@@ -66,17 +105,12 @@ impl Changes {
         self.tables.values().map(|change| (change.table, &change.put))
     }
 
-    /// Adds what became of an account; `older` are its rows that left meanwhile, as they were then.
-    pub(super) fn account(
-        &mut self,
-        (id, partition): (&AccountId, u32),
-        before: &Account,
-        after: &Account,
-        older: &Older,
-    ) {
+    /// Adds what became of an account.
+    pub(super) fn account(&mut self, (id, partition): (&AccountId, u32), touched: &mut Touched) {
+        let Touched { before, after, older } = touched;
         rows::account(self.put(&rows::ACCOUNTS), id, partition, after);
-        self.orders(id, before, after, older);
-        self.trades(id, before, after, older);
+        self.orders(id, after, older);
+        self.trades(id, after, older);
         if before.portfolio != after.portfolio {
             self.portfolio(id, before, after);
         }
@@ -89,57 +123,42 @@ impl Changes {
                     self.gone(&rows::CASH_DUE).row().text(id.as_str()).day(*day);
                 }
             });
+            compare(before.cash.blocks(), after.cash.blocks(), |seq, amount| match amount {
+                Some(amount) => rows::cash_block(self.put(&rows::CASH_BLOCKS), id, *seq, *amount),
+                None => {
+                    self.gone(&rows::CASH_BLOCKS).row().text(id.as_str()).count(*seq);
+                }
+            });
         }
     }
 
-    fn orders(&mut self, id: &AccountId, before: &Account, after: &Account, older: &Older) {
-        let (before, after) = (&before.orders, &after.orders);
-        by_seq(
-            before.orders(),
-            after.orders(),
-            |row| row.seq,
-            |seq, row| match row {
-                Some(row) => rows::order(self.put(&rows::ORDERS), id, row, false),
-                None if older.orders.iter().any(|row| row.seq == seq) => {}
-                None => {
-                    self.gone(&rows::ORDERS).row().text(id.as_str()).count(seq);
-                }
-            },
-        );
+    /// Orders and fund orders are never gone: they are here, or have left.
+    fn orders(&mut self, id: &AccountId, after: &mut Account, older: &Older) {
+        for seq in after.orders.changed().end() {
+            if let Some(row) = after.orders.order(seq) {
+                rows::order(self.put(&rows::ORDERS), id, row, false);
+            } else if let Some(row) = after.orders.fund_order(seq) {
+                rows::fund_order(self.put(&rows::FUND_ORDERS), id, row, false);
+            }
+        }
         older.orders.iter().for_each(|row| rows::order(self.put(&rows::ORDERS), id, row, true));
-        by_seq(
-            before.fund_orders(),
-            after.fund_orders(),
-            |row| row.seq,
-            |seq, row| match row {
-                Some(row) => rows::fund_order(self.put(&rows::FUND_ORDERS), id, row, false),
-                None if older.funds.iter().any(|row| row.seq == seq) => {}
-                None => {
-                    self.gone(&rows::FUND_ORDERS).row().text(id.as_str()).count(seq);
-                }
-            },
-        );
         older.funds.iter().for_each(|row| rows::fund_order(self.put(&rows::FUND_ORDERS), id, row, true));
     }
 
-    fn trades(&mut self, id: &AccountId, before: &Account, after: &Account, older: &Older) {
-        by_seq(
-            before.trades.trades(),
-            after.trades.trades(),
-            |row| row.seq,
-            |seq, row| match row {
-                Some(row) => rows::trade(self.put(&rows::TRADES), id, row, false),
-                None if older.trades.iter().any(|row| row.seq == seq) => {}
-                None => {
-                    self.gone(&rows::TRADES).row().text(id.as_str()).count(seq);
-                }
-            },
-        );
+    fn trades(&mut self, id: &AccountId, after: &mut Account, older: &Older) {
+        for seq in after.trades.changed().end() {
+            let all = after.trades.trades();
+            if let Ok(at) = all.binary_search_by_key(&seq, |row| row.seq) {
+                rows::trade(self.put(&rows::TRADES), id, &all[at], false);
+            } else if older.trades.iter().all(|row| row.seq != seq) {
+                self.gone(&rows::TRADES).row().text(id.as_str()).count(seq);
+            }
+        }
         older.trades.iter().for_each(|row| rows::trade(self.put(&rows::TRADES), id, row, true));
     }
 
-    fn portfolio(&mut self, id: &AccountId, before: &Account, after: &Account) {
-        compare(&positions(before), &positions(after), |instrument, position| match position {
+    fn portfolio(&mut self, id: &AccountId, before: &Before, after: &Account) {
+        compare(&positions(&before.portfolio), &positions(&after.portfolio), |instrument, position| match position {
             Some(position) => rows::position(self.put(&rows::POSITIONS), id, instrument, position),
             None => {
                 self.gone(&rows::POSITIONS).row().text(id.as_str()).text(instrument.as_str());
@@ -154,7 +173,7 @@ impl Changes {
         });
     }
 
-    fn gains(&mut self, id: &AccountId, before: &Account, after: &Account) {
+    fn gains(&mut self, id: &AccountId, before: &Before, after: &Account) {
         let (none, none_of_folio) = (Default::default(), Default::default());
         compare(&before.pnl.instruments, &after.pnl.instruments, |instrument, of| {
             match of {
@@ -197,8 +216,7 @@ impl Changes {
 }
 
 /// Delivered and intraday shares of each instrument.
-fn positions(account: &Account) -> BTreeMap<InstrumentId, (Shares, Quantity)> {
-    let portfolio = &account.portfolio;
+fn positions(portfolio: &Portfolio) -> BTreeMap<InstrumentId, (Shares, Quantity)> {
     let mut positions: BTreeMap<_, _> =
         portfolio.positions.iter().map(|(id, shares)| (*id, (*shares, Quantity::ZERO))).collect();
     for (id, intraday) in &portfolio.intraday {
@@ -224,19 +242,4 @@ fn compare<K: Ord, V: PartialEq>(
         }
     }
     left.for_each(|(gone, _)| tell(gone, None));
-}
-
-/// The same of rows that ascend by `seq`.
-fn by_seq<T: PartialEq>(before: &[T], after: &[T], seq: fn(&T) -> u64, mut tell: impl FnMut(u64, Option<&T>)) {
-    let mut left = before.iter().peekable();
-    for row in after {
-        while let Some(gone) = left.next_if(|was| seq(was) < seq(row)) {
-            tell(seq(gone), None);
-        }
-        match left.next_if(|was| seq(was) == seq(row)) {
-            Some(was) if was == row => {}
-            _ => tell(seq(row), Some(row)),
-        }
-    }
-    left.for_each(|gone| tell(seq(gone), None));
 }

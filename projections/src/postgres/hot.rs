@@ -33,11 +33,16 @@ impl Hot {
         self.late.take(id).or_else(|| self.early.take(id))
     }
 
-    /// Keeps an account as the database has it now.
-    pub(super) fn keep(&mut self, id: AccountId, account: Account) {
+    /// Lets go of accounts that were not used lately, if there are too many. Once a batch, so that what one batch keeps
+    /// is there for the next, however large.
+    pub(super) fn turn(&mut self) {
         if self.late.rows > self.rows_max / 2 {
             self.early = std::mem::take(&mut self.late);
         }
+    }
+
+    /// Keeps an account as the database has it now.
+    pub(super) fn keep(&mut self, id: AccountId, account: Account) {
         self.late.rows += rows(&account);
         self.late.accounts.insert(id, account);
     }

@@ -2,7 +2,10 @@
 
 use super::Failure;
 use crate::account::Account;
-use domain::ids::{AccountId, Folio, InstrumentId, SchemeCode};
+use domain::{
+    ids::{AccountId, Folio, InstrumentId, SchemeCode},
+    money::Money,
+};
 use event_log::{Topic, rule::Reader};
 use serde::de::DeserializeOwned;
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -18,6 +21,8 @@ const ACCOUNTS: &str = "
     union all select 'orders', account, seq, '', '', row from orders where account = any($1) and not has_left
     union all select 'funds', account, seq, '', '', row from fund_orders where account = any($1) and not has_left
     union all select 'trades', account, seq, '', '', row from trades where account = any($1) and not has_left
+    union all select 'blocks', account, seq, (amount * 100)::bigint::text, '', '' from cash_blocks
+        where account = any($1)
     union all select 'gains', account, 0, instrument, '', row from instrument_gains where account = any($1)
     union all select 'folio', account, 0, scheme, folio, row from folio_gains where account = any($1)";
 
@@ -28,6 +33,7 @@ struct Parts {
     orders: Vec<crate::orders::OrderRow>,
     funds: Vec<crate::orders::FundOrderRow>,
     trades: Vec<crate::trades::TradeRow>,
+    blocks: BTreeMap<u64, Money>,
 }
 
 /// Those of these accounts that there are, at most [`LOAD_ACCOUNTS_MAX`].
@@ -87,6 +93,10 @@ fn add(parts: &mut BTreeMap<AccountId, Parts>, row: &PgRow) -> Result<(), Failur
             let pnl = std::mem::take(&mut part.account.pnl);
             part.account = Account { pnl, ..whole(row)? };
         }
+        "blocks" => {
+            let amount = Money::from_smallest(one.parse().map_err(|_| bad("an amount"))?);
+            part.blocks.insert(row.try_get::<i64, _>("seq")?.cast_unsigned(), amount);
+        }
         "orders" => part.orders.push(whole(row)?),
         "funds" => part.funds.push(whole(row)?),
         "trades" => part.trades.push(whole(row)?),
@@ -113,6 +123,7 @@ impl Parts {
         self.orders.sort_unstable_by_key(|row| row.seq);
         self.funds.sort_unstable_by_key(|row| row.seq);
         self.trades.sort_unstable_by_key(|row| row.seq);
+        self.account.cash = std::mem::take(&mut self.account.cash).with_blocks(self.blocks);
         self.account.with_rows(self.orders, self.funds, self.trades)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Failure, Postgres,
-    changes::Changes,
+    changes::{Changes, Touched},
     checkpoint::{self, Checkpoint, Stopped},
     hot::Hot,
     loading::{self, LOAD_ACCOUNTS_MAX},
@@ -13,7 +13,6 @@ use crate::{
     Error,
     account::Account,
     journal::Journal,
-    older::Older,
     view::{Stop, View, ViewSet},
 };
 use domain::{ids::AccountId, time::Timestamp};
@@ -61,13 +60,6 @@ struct Folded {
     changes: Changes,
     accounts: BTreeMap<AccountId, Touched>,
     stops: Vec<Stop>,
-}
-
-/// An account as it was and as it became.
-struct Touched {
-    before: Account,
-    after: Account,
-    older: Older,
 }
 
 /// A live entry of the ledger.
@@ -164,6 +156,7 @@ impl Partition {
         let records = usize::try_from(to.reader.offset - expected).unwrap_or(usize::MAX);
         self.at = to;
         self.corruption = corruption.map(|(found, _)| found);
+        self.hot.turn();
         for (id, touched) in folded.accounts {
             self.hot.keep(id, touched.after);
         }
@@ -184,8 +177,8 @@ impl Partition {
             }
             tokio::task::yield_now().await;
         }
-        for (id, Touched { before, after, older }) in &folded.accounts {
-            folded.changes.account((id, self.partition), before, after, older);
+        for (id, touched) in &mut folded.accounts {
+            folded.changes.account((id, self.partition), touched);
         }
         Ok(folded)
     }
@@ -262,12 +255,6 @@ impl Partition {
         let labels = [("view", view.name().to_owned()), ("partition", partition.to_string())];
         metrics::counter!("bahi_view_stops_total", &labels).increment(1);
         stops.push(Stop { view, partition, offset, reason });
-    }
-}
-
-impl Touched {
-    fn new(account: Account) -> Self {
-        Self { before: account.clone(), after: account, older: Older::default() }
     }
 }
 

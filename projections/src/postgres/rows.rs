@@ -33,7 +33,7 @@ use serde::Serialize;
 
 /// Every table, for tests that look into all of them.
 #[cfg(test)]
-pub(super) const ALL: [&Table; 19] = [
+pub(super) const ALL: [&Table; 20] = [
     &ACCOUNTS,
     &ORDERS,
     &FUND_ORDERS,
@@ -46,6 +46,7 @@ pub(super) const ALL: [&Table; 19] = [
     &FOLIO_LOTS,
     &CASH,
     &CASH_DUE,
+    &CASH_BLOCKS,
     &JOURNAL,
     &INSTRUMENTS,
     &CALENDAR,
@@ -396,6 +397,13 @@ pub(super) const CASH_DUE: Table = Table {
 
 pub(super) fn cash_due(columns: &mut Columns, account: &AccountId, day: &Date, due: &Due) {
     columns.row().text(account.as_str()).day(*day).amount(due.receivable).amount(due.usable).amount(due.payable);
+}
+
+pub(super) const CASH_BLOCKS: Table =
+    Table { name: "cash_blocks", key: &[("account", Text), ("seq", Number)], rest: &[("amount", Amount)] };
+
+pub(super) fn cash_block(columns: &mut Columns, account: &AccountId, seq: u64, amount: Money) {
+    columns.row().text(account.as_str()).count(seq).amount(amount);
 }
 
 pub(super) const JOURNAL: Table = Table {

@@ -2,9 +2,7 @@
 
 use super::{hot::Hot, partition::Partition, *};
 use crate::{
-    Replay, Replayed, StateHashes, Views,
-    older::Older,
-    replay,
+    Replay, Replayed, StateHashes, Views, replay,
     testing::{Ledger, account, listing, money, price},
 };
 use domain::{
@@ -80,7 +78,7 @@ async fn check(views: &Postgres, expected: &Views) {
         let account = account.expect("it is there");
         assert_eq!(Some(&account), expected.with_rows(&id, Account::clone).as_ref(), "{id}");
         let partition = partition_of(id.as_str(), views.ledger_partitions);
-        changes.account((&id, partition), &Account::default(), &account, &Older::default());
+        changes.account((&id, partition), &mut changes::Touched::whole(account));
     }
     for (table, columns) in changes.all_put() {
         let keys: Vec<_> = table.key.iter().chain(table.rest).collect();
@@ -428,6 +426,7 @@ fn accounts_in_use_are_kept_and_those_that_are_not_are_let_go() {
     let mut one = account(0);
     for round in 0..100 {
         let kept = hot.take(&account(1)).unwrap_or_default();
+        hot.turn();
         hot.keep(account(1), kept);
         one = account(2 + round);
         hot.keep(one, Account::default());
