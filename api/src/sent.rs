@@ -71,9 +71,7 @@ impl FromRequestParts<State> for Sent {
 impl Sent {
     /// The next offset of each market partition that deciding must have reached.
     pub fn min_market(&self) -> Option<Vec<u64>> {
-        let (_, position) = self.min.as_ref()?;
-        let market: Vec<u64> = position.market.iter().map(|next| next.unwrap_or(0)).collect();
-        market.iter().any(|next| *next > 0).then_some(market)
+        self.min.as_ref()?.1.wanted_of_market()
     }
 }
 

@@ -10,10 +10,10 @@ use crate::{
 };
 use domain::time::Timestamp;
 use event_log::{
-    EventLog, Headers, Record, Stored,
+    EventLog, Headers, Record, Requests, Stored,
     rule::{Reader, Verdict},
 };
-use event_schemas::{Claim, encode_claim};
+use event_schemas::{Claim, decode_claim, encode_claim};
 use futures::FutureExt;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -168,7 +168,7 @@ impl<S: Subject> Writer<S> {
                 }
             };
             if batch.is_empty() {
-                self.state.source = self.state.reader.last;
+                (self.state.source, self.state.ahead) = (self.state.reader.last, 0);
                 return Ok(());
             }
             if !self.warm(&batch).await {
@@ -178,6 +178,12 @@ impl<S: Subject> Writer<S> {
                 let headers = &stored.record.headers;
                 let corrupt = |source| Error::Corrupt { topic, partition, source };
                 let verdict = self.state.reader.fold(stored.offset, headers).map_err(corrupt)?;
+                if verdict == Verdict::Claim {
+                    self.check_claim(stored)?;
+                }
+                if let Verdict::Dead(_) = verdict {
+                    self.state.meters.dead.increment(1);
+                }
                 if matches!(verdict, Verdict::Claim | Verdict::Entry) {
                     self.state.recorded_at = self.state.recorded_at.max(Timestamp::from_micros(headers.ce_time));
                 }
@@ -196,6 +202,26 @@ impl<S: Subject> Writer<S> {
                 self.save_on_the_way().await;
             }
         }
+    }
+
+    /// Entries of a claim answer the requests that it names; those that are here must be these.
+    fn check_claim(&mut self, stored: &Stored) -> Result<(), Error> {
+        let (topic, partition, offset) = (S::TOPIC, self.partition, stored.offset);
+        let Some(own) = self.inbox.log().map(|intake| intake.id()) else { return Ok(()) };
+        let claim = decode_claim(&stored.record.value).map_err(|error| Error::Entry {
+            topic,
+            partition,
+            offset,
+            reason: error.to_string(),
+        })?;
+        if *claim.commands == *own {
+            return Ok(());
+        }
+        let (name, other) = (Requests::name(topic), claim.commands);
+        let reason = format!(
+            "{topic}/{partition} answers other requests ({other}) than {name} holds ({own}): it was made anew; restore it"
+        );
+        Err(Error::Requests { topic, partition, reason })
     }
 
     /// Claims the next term, again and again with back-off, until a claim of its own is seen live; false when told to stop.

@@ -27,7 +27,8 @@ const RATE_RETRY_AFTER_S: u32 = 1;
 pub struct Desk {
     pub(crate) ledger: Lane<Submission>,
     pub(crate) market: Lane<FactSubmission>,
-    pub(crate) followed: Arc<Followed>,
+    /// The market as the ledger writers of this process decide with it; none where they are elsewhere.
+    pub(crate) followed: Option<Arc<Followed>>,
     pub(crate) rates: Option<Rates>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wait: Duration,
@@ -72,7 +73,7 @@ impl Desk {
         all_known(answers)
     }
 
-    /// Submits one fact; answered once the ledger writers of this process decide with it.
+    /// Submits one fact; answered once the ledger writers of this process, if there are any, decide with it.
     pub async fn submit_fact(&self, submission: FactSubmission) -> Answer {
         let partition = self.market_partition(&submission.fact.key());
         let answer = self.market.submit(partition, facts::prepare(submission)).await;
@@ -139,14 +140,15 @@ impl Desk {
             furthest.resize(furthest.len().max(wanted.len()), 0);
             furthest.iter_mut().zip(wanted).for_each(|(furthest, wanted)| *furthest = (*furthest).max(*wanted));
         }
-        if !furthest.is_empty() {
-            self.followed.reach(&furthest, self.market_wait).await;
+        if let Some(followed) = self.followed.as_ref().filter(|_| !furthest.is_empty()) {
+            followed.reach(&furthest, self.market_wait).await;
         }
     }
 
-    /// Waits until the ledger writers decide with the facts that were recorded.
+    /// Waits until the ledger writers of this process decide with the facts that were recorded.
     async fn folded(&self, answers: Vec<Answer>) -> Vec<Answer> {
-        let mut wanted = vec![0; self.market.queues.len()];
+        let Some(followed) = &self.followed else { return answers };
+        let mut wanted = vec![0; self.market.outcomes.len()];
         for answer in &answers {
             if let Answer::Answered(Answered { partition, offset, outcome, .. }) = answer
                 && matches!(outcome.result, OutcomeResult::Accepted { .. })
@@ -155,7 +157,7 @@ impl Desk {
                 *next = (*next).max(offset + 1);
             }
         }
-        if self.followed.reach(&wanted, self.wait).await {
+        if followed.reach(&wanted, self.wait).await {
             return answers;
         }
         answers.into_iter().map(|_| Answer::Unknown).collect()

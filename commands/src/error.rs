@@ -51,6 +51,16 @@ pub enum Error {
         /// The policy's version.
         version: Box<str>,
     },
+    /// The requests of a partition cannot be answered in order: what to do is said.
+    #[error("{reason}")]
+    Requests {
+        /// Which topic answers them.
+        topic: Topic,
+        /// Which partition.
+        partition: u32,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A setting is out of range.
     #[error("{0}")]
     Config(&'static str),

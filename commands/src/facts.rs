@@ -7,7 +7,8 @@ use crate::{
     ledger::{content_of, is_first, stored_by, undecodable},
     outcome::Outcome,
     queue::Prepared,
-    subject::{Broken, How, Place, Replayed, Subject, Written, bounded_kinds},
+    request,
+    subject::{Broken, How, Place, Replayed, Seen, Subject, Written, bounded_kinds},
     submission::FactSubmission,
 };
 use domain::{
@@ -18,7 +19,7 @@ use domain::{
     rejection::Refusal,
     time::Timestamp,
 };
-use event_log::{RecordKind, Stored, Topic, VALUE_BYTES_MAX};
+use event_log::{Record, RecordKind, Stored, Topic, VALUE_BYTES_MAX};
 use event_schemas::{
     self as schemas, CommandEnvelope, EntryContext, MarketEntry, decode_market_entry, encode_market_entry, fact_body,
     key_hash,
@@ -58,6 +59,20 @@ impl Subject for Facts {
     const KIND: RecordKind = RecordKind::Market;
     type Item = FactSubmission;
 
+    fn request(command: &Prepared<FactSubmission>) -> Record {
+        request::of_fact(command)
+    }
+
+    fn read_request(stored: &Stored) -> Result<Prepared<FactSubmission>, String> {
+        request::fact(stored)
+    }
+
+    fn seen(value: &[u8]) -> Result<Seen, String> {
+        let entry = decode_market_entry(value).map_err(|error| error.to_string())?;
+        let repeat = entry.outcome == schemas::Outcome::Repeat;
+        Ok(Seen { replayed: replayed(&entry), repeat, outcome: Outcome::of_market_entry(&entry) })
+    }
+
     fn reset(&mut self) {
         self.market = Some(Market::default());
     }
@@ -70,15 +85,7 @@ impl Subject for Facts {
             return Err(format!("its seq is {}, but {next} is next about {}", entry.seq, entry.key));
         }
         self.market = Some(guarded(|| fold_entry(market, &entry.key, &entry.events))?);
-        let refused = match entry.events.as_slice() {
-            [MarketEvent { data: MarketEventData::CommandRefused(refused), .. }] => Some(refused),
-            _ => None,
-        };
-        Ok(Replayed {
-            key: Key(key_hash(SCOPE, entry.command.by.role, &entry.command.id)),
-            content: content_of(&entry.command, refused),
-            first: is_first(entry.outcome, refused),
-        })
+        Ok(replayed(&entry))
     }
 
     fn replayed(&mut self) {}
@@ -151,6 +158,19 @@ fn refuse(refusal: Refusal, now: Timestamp) -> MarketEvent {
     MarketEvent { effective_at: now, data: MarketEventData::CommandRefused(refusal.into()) }
 }
 
+/// What an entry adds to what is known by key.
+fn replayed(entry: &MarketEntry<'_>) -> Replayed {
+    let refused = match entry.events.as_slice() {
+        [MarketEvent { data: MarketEventData::CommandRefused(refused), .. }] => Some(refused),
+        _ => None,
+    };
+    Replayed {
+        key: Key(key_hash(SCOPE, entry.command.by.role, &entry.command.id)),
+        content: content_of(&entry.command, refused),
+        first: is_first(entry.outcome, refused),
+    }
+}
+
 /// Deciding, with a panic turned into a refusal: one bad fact never stops a partition.
 fn decide(market: &Market, command: &Prepared<FactSubmission>, now: Timestamp) -> MarketEvent {
     guarded(|| market::decide(market, &command.item.fact, now)).unwrap_or_else(|reason| {
@@ -167,7 +187,8 @@ pub(crate) fn prepare(item: FactSubmission) -> Prepared<FactSubmission> {
     Prepared { item, body, key, content }
 }
 
-fn envelope<'a>(submission: &'a FactSubmission, body: &'a RawValue) -> CommandEnvelope<'a> {
+/// A fact as it is stored and sent.
+pub(crate) fn envelope<'a>(submission: &'a FactSubmission, body: &'a RawValue) -> CommandEnvelope<'a> {
     CommandEnvelope {
         id: Cow::Borrowed(submission.id.as_str()),
         kind: Cow::Borrowed(submission.fact.kind()),

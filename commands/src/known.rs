@@ -94,6 +94,13 @@ impl Outcomes {
         }
     }
 
+    /// Takes keys out of memory whose entries stand before this offset: they are saved.
+    pub(crate) fn forget_before(&self, offset: u64) {
+        for shard in &self.shards {
+            shard.write().retain(|_, known| known.offset >= offset);
+        }
+    }
+
     /// Remembers a durable, live entry; what the key was first used for stays.
     pub(crate) fn remember(&self, key: Key, known: Known) {
         self.shard(&key).write().entry(key).or_insert(known);

@@ -2,12 +2,14 @@
 //! outcomes of known keys from the log.
 
 use crate::{
+    courier::Courier,
     known::{Key, Known, Outcomes},
     outcome::{Answer, Answered, Outcome},
     queue::{Prepared, Queue, Reply},
 };
 use event_log::{EventLog, Stored, Topic};
 use event_schemas::DecodeError;
+use futures::future::join_all;
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -19,11 +21,47 @@ const RETRY_AFTER_S: u32 = 1;
 /// What a caller is told that was turned away.
 pub(crate) const BUSY: Answer = Answer::Busy { retry_after_s: RETRY_AFTER_S };
 
-/// A topic's queues and outcomes, by partition.
+/// How commands reach the writer of their partition.
+pub(crate) enum Way<I> {
+    /// By its queue: it is in this process.
+    Here(Vec<Queue<I>>),
+    /// Through the log of requests.
+    Through(Courier<I>),
+}
+
+impl<I> Way<I> {
+    /// Hands over commands in order, and waits for the replies; none where the writer gave no word.
+    async fn submit(&self, partition: u32, commands: Vec<Prepared<I>>) -> Vec<Option<Reply>> {
+        let count = commands.len();
+        let queues = match self {
+            Self::Here(queues) => queues,
+            Self::Through(courier) => return courier.submit(partition, commands).await,
+        };
+        match queues[partition as usize].push_all(commands) {
+            Some(replies) => match replies.await {
+                Ok(replies) => replies.into_iter().map(Some).collect(),
+                Err(_) => (0..count).map(|_| None).collect(),
+            },
+            None => (0..count).map(|_| Some(Reply::Busy)).collect(),
+        }
+    }
+
+    async fn submit_one(&self, partition: u32, command: Prepared<I>) -> Option<Reply> {
+        match self {
+            Self::Here(queues) => match queues[partition as usize].push(command) {
+                Some(reply) => reply.await.ok(),
+                None => Some(Reply::Busy),
+            },
+            Self::Through(courier) => courier.submit(partition, vec![command]).await.pop().flatten(),
+        }
+    }
+}
+
+/// A topic's way to its writers and their outcomes, by partition.
 pub(crate) struct Lane<I> {
     pub topic: Topic,
     pub log: Arc<dyn EventLog>,
-    pub queues: Vec<Queue<I>>,
+    pub way: Way<I>,
     pub outcomes: Vec<Arc<Outcomes>>,
     /// Reads the outcome in an entry's value.
     pub read_outcome: fn(&[u8]) -> Result<Outcome, DecodeError>,
@@ -45,14 +83,11 @@ impl<I> Lane<I> {
         let content = command.content;
         let reply = match self.outcomes[partition as usize].get(&command.key) {
             Some(known) => Reply::Known { known, replayed: true },
-            None => {
-                let Some(reply) = self.queues[partition as usize].push(command) else { return BUSY };
-                match tokio::time::timeout(self.wait, reply).await {
-                    Ok(Ok(reply)) => reply,
-                    // The writer ended without a word, or takes too long: either way the log will know.
-                    Ok(Err(_)) | Err(_) => return Answer::Unknown,
-                }
-            }
+            None => match tokio::time::timeout(self.wait, self.way.submit_one(partition, command)).await {
+                Ok(Some(reply)) => reply,
+                // The writer ended without a word, or takes too long: either way the log will know.
+                Ok(None) | Err(_) => return Answer::Unknown,
+            },
         };
         match reply {
             Reply::Done(answered) => Answer::Answered(answered),
@@ -71,7 +106,7 @@ impl<I> Lane<I> {
     pub(crate) async fn submit_all(&self, commands: Vec<(u32, Option<Prepared<I>>)>, answers: &mut [Option<Answer>]) {
         let mut recalls = Vec::new();
         let mut by_partition: Vec<(Vec<Place>, Vec<Prepared<I>>)> = Vec::new();
-        by_partition.resize_with(self.queues.len(), Default::default);
+        by_partition.resize_with(self.outcomes.len(), Default::default);
         for (index, (partition, command)) in commands.into_iter().enumerate() {
             let Some(command) = command else { continue };
             let content = command.content;
@@ -84,25 +119,21 @@ impl<I> Lane<I> {
             }
         }
         let deadline = Instant::now() + self.wait;
-        let mut under_way = Vec::new();
-        for ((partition, queue), (places, commands)) in (0..).zip(&self.queues).zip(by_partition) {
-            if commands.is_empty() {
-                continue;
-            }
-            match queue.push_all(commands) {
-                Some(replies) => under_way.push((partition, places, replies)),
-                None => places.iter().for_each(|place| answers[place.index] = Some(BUSY)),
-            }
-        }
-        for (partition, places, replies) in under_way {
-            let Ok(Ok(replies)) = tokio::time::timeout_at(deadline.into(), replies).await else { continue };
+        // All are handed over when first looked at, in order, and then waited for together.
+        let with_commands = (0..).zip(by_partition).filter(|(_, (places, _))| !places.is_empty());
+        let handed = with_commands.map(|(partition, (places, commands))| async move {
+            let replies = tokio::time::timeout_at(deadline.into(), self.way.submit(partition, commands)).await;
+            (partition, places, replies.unwrap_or_default())
+        });
+        for (partition, places, replies) in join_all(handed).await {
             for (Place { index, content }, reply) in places.into_iter().zip(replies) {
                 match reply {
-                    Reply::Done(answered) => answers[index] = Some(Answer::Answered(answered)),
-                    Reply::Busy => answers[index] = Some(BUSY),
-                    Reply::Known { known, replayed } => {
+                    Some(Reply::Done(answered)) => answers[index] = Some(Answer::Answered(answered)),
+                    Some(Reply::Busy) => answers[index] = Some(BUSY),
+                    Some(Reply::Known { known, replayed }) => {
                         recalls.push(Recall { index, partition, known, content, replayed });
                     }
+                    None => {}
                 }
             }
         }

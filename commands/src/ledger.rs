@@ -6,8 +6,9 @@ use crate::{
     known::Key,
     outcome::Outcome,
     queue::Prepared,
+    request,
     shelf::Shelf,
-    subject::{Broken, Encode, How, Place, Replayed, Subject, Written, bounded_kinds, from_hex, hex},
+    subject::{Broken, Encode, How, Place, Replayed, Seen, Subject, Written, bounded_kinds, from_hex, hex},
     submission::{By, Submission},
 };
 use domain::{
@@ -22,7 +23,7 @@ use domain::{
     time::Timestamp,
 };
 use event_log::{
-    RecordKind, Stored, Topic, VALUE_BYTES_MAX,
+    Record, RecordKind, Stored, Topic, VALUE_BYTES_MAX,
     snapshot::{Due, Item},
 };
 use event_schemas::{
@@ -47,7 +48,9 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(followed: Arc<Followed>, config: &Config, books_max: usize) -> Self {
+    /// One of so many partitions.
+    pub(crate) fn new(followed: Arc<Followed>, config: &Config, partitions: u32) -> Self {
+        let books_max = (config.books_max / partitions.max(1) as usize).max(1);
         let back_office =
             By { subject: "back-office".into(), role: Submitter::System, session: None, origin: None, algo_id: None };
         Self {
@@ -65,11 +68,29 @@ impl Subject for Ledger {
     const KIND: RecordKind = RecordKind::Entry;
     type Item = Submission;
 
+    fn request(command: &Prepared<Submission>) -> Record {
+        request::of_command(command)
+    }
+
+    fn read_request(stored: &Stored) -> Result<Prepared<Submission>, String> {
+        request::command(stored)
+    }
+
+    fn wanted_market(submission: &Submission) -> Option<&[u64]> {
+        submission.min_market.as_deref()
+    }
+
+    fn seen(value: &[u8]) -> Result<Seen, String> {
+        let entry = decode_entry(value).map_err(|error| error.to_string())?;
+        let repeat = entry.outcome == schemas::Outcome::Repeat;
+        Ok(Seen { replayed: replayed(&entry), repeat, outcome: Outcome::of_entry(&entry) })
+    }
+
     fn reset(&mut self) {
         self.shelf.reset();
     }
 
-    fn snapshots(&self) -> Option<(&'static str, String)> {
+    fn snapshots() -> Option<(&'static str, String)> {
         Some(("books", format!("{}/{}/{}", env!("CARGO_PKG_VERSION"), book::SHAPE, book::RULES)))
     }
 
@@ -135,15 +156,7 @@ impl Subject for Ledger {
         let folded = guarded(|| book::fold(book, entry.seq, entry.recorded_at, &entry.events))?;
         // When work is due is looked at once all is folded.
         self.shelf.put(folded, None);
-        let refused = match entry.events.as_slice() {
-            [Event { data: EventData::CommandRefused(refused), .. }] => Some(refused),
-            _ => None,
-        };
-        Ok(Replayed {
-            key: Key(key_hash(entry.account.as_str(), entry.command.by.role, &entry.command.id)),
-            content: content_of(&entry.command, refused),
-            first: is_first(entry.outcome, refused),
-        })
+        Ok(replayed(&entry))
     }
 
     fn replayed(&mut self) {
@@ -224,13 +237,19 @@ impl Subject for Ledger {
         self.shelf.next_due()
     }
 
-    fn due(&mut self, now: Timestamp, limit: usize, is_known: &dyn Fn(&Key) -> bool) -> Vec<Prepared<Submission>> {
+    fn due(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        again: Option<Timestamp>,
+        is_known: &dyn Fn(&Key) -> bool,
+    ) -> Vec<Prepared<Submission>> {
         let mut work = Vec::new();
         let facts = self.followed.read();
         let context = Context { now, market: &facts.market, calendar: self.calendar, policy: &self.policy };
         while work.len() < limit {
             // Parked until its next entry: what is due but has an outcome must not come back for ever.
-            let Some(book) = self.shelf.park_next_due(now) else { break };
+            let Some(book) = self.shelf.park_next_due(now, again) else { break };
             let account = book.account;
             for (id, command) in book::due(&book, &context, limit - work.len()) {
                 let prepared = prepare(self.back_office_submission(account, id, command, now));
@@ -269,6 +288,19 @@ impl Ledger {
     ) -> Submission {
         let by = Arc::clone(&self.back_office);
         Submission { account, id, by, command, request_id: None, min_market: None, min_position: None, issued_at: now }
+    }
+}
+
+/// What an entry adds to what is known by key.
+fn replayed(entry: &Entry<'_>) -> Replayed {
+    let refused = match entry.events.as_slice() {
+        [Event { data: EventData::CommandRefused(refused), .. }] => Some(refused),
+        _ => None,
+    };
+    Replayed {
+        key: Key(key_hash(entry.account.as_str(), entry.command.by.role, &entry.command.id)),
+        content: content_of(&entry.command, refused),
+        first: is_first(entry.outcome, refused),
     }
 }
 
@@ -334,7 +366,8 @@ pub(crate) fn prepare(item: Submission) -> Prepared<Submission> {
     Prepared { item, body, key, content }
 }
 
-fn envelope<'a>(submission: &'a Submission, body: &'a RawValue) -> CommandEnvelope<'a> {
+/// A command as it is stored and sent.
+pub(crate) fn envelope<'a>(submission: &'a Submission, body: &'a RawValue) -> CommandEnvelope<'a> {
     CommandEnvelope {
         id: Cow::Borrowed(submission.id.as_str()),
         kind: Cow::Borrowed(submission.command.kind()),

@@ -20,6 +20,10 @@ pub mod desk;
 
 mod running;
 
+pub mod remote;
+
+pub mod writing;
+
 mod error;
 
 mod writer;
@@ -39,6 +43,12 @@ mod facts;
 mod followed;
 
 mod lane;
+
+mod courier;
+
+mod intake;
+
+mod request;
 
 mod queue;
 
@@ -66,5 +76,7 @@ pub use desk::Desk;
 pub use error::Error;
 pub use outcome::{Answer, Answered, Outcome, OutcomeResult};
 pub use redecide::{Redecided, redecide};
+pub use remote::Remote;
 pub use running::{Running, start};
 pub use submission::{By, FactSubmission, Submission};
+pub use writing::{Partition, Writing, write};

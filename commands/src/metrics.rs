@@ -21,6 +21,8 @@ pub(crate) struct Meters {
     due_lag: Gauge,
     /// Times that what was decided was thrown away (`bahi_writer_lost_total`).
     pub lost: Counter,
+    /// Entries read that change nothing: of a writer that lost its term, or that came twice (`bahi_entries_dead_total`).
+    pub dead: Counter,
     /// 1 when the partition cannot be served (`bahi_writer_halted`).
     pub halted: Gauge,
 }
@@ -36,6 +38,7 @@ impl Meters {
             due: counter!("bahi_due_commands_total", &labels),
             due_lag: gauge!("bahi_due_lag_seconds", &labels),
             lost: counter!("bahi_writer_lost_total", &labels),
+            dead: counter!("bahi_entries_dead_total", &labels),
             halted: gauge!("bahi_writer_halted", &labels),
         }
     }

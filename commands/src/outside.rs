@@ -7,6 +7,7 @@ use crate::{
     clock::Clock,
     desk::Desk,
     error::Error,
+    followed::Followed,
     outcome::{Answer, Answered},
     registrar::Registrar,
     submission::{By, Submission},
@@ -53,6 +54,7 @@ enum About {
 /// The simulated outside world of one partition.
 pub(crate) struct Outside {
     pub desk: Arc<Desk>,
+    pub followed: Arc<Followed>,
     pub log: Arc<dyn EventLog>,
     pub clock: Arc<dyn Clock>,
     pub partition: u32,
@@ -75,7 +77,7 @@ impl Outside {
         let by = Arc::new(by);
         let clock = Arc::clone(&self.clock);
         let log = Arc::clone(&self.log);
-        let mut moved = self.desk.followed.moved();
+        let mut moved = self.followed.moved();
         let mut records = log.follow(topic, partition, 0);
         let mut reader = Reader::default();
         // What is recorded already is read before anything is said.
@@ -149,7 +151,7 @@ impl Outside {
     }
 
     fn note_market(&mut self) {
-        let changed = self.desk.followed.take_changed(self.partition);
+        let changed = self.followed.take_changed(self.partition);
         changed.instruments.iter().for_each(|instrument| self.venue.moved(instrument));
         changed.schemes.iter().for_each(|scheme| self.registrar.moved(scheme));
         if changed.calendar {
@@ -160,7 +162,7 @@ impl Outside {
     fn say(&mut self, by: &Arc<By>) -> (Vec<About>, Vec<Submission>) {
         let now = self.clock.now();
         let (orders, funds) = {
-            let facts = self.desk.followed.read();
+            let facts = self.followed.read();
             (self.venue.says(&facts.market, now, REPORTS), self.registrar.says(&facts.market, REPORTS))
         };
         let orders = orders.into_iter().map(|said| (About::Order(said.about), said.account, said.id, said.command));

@@ -39,20 +39,29 @@ pub(crate) enum Reply {
 pub(crate) enum HandOver<I> {
     One(Prepared<I>, oneshot::Sender<Reply>),
     Many(Vec<Prepared<I>>, oneshot::Sender<Vec<Reply>>),
+    /// From the log of requests, each with its place there.
+    Requests(Vec<(Prepared<I>, u64)>),
 }
 
 /// Whoever waits for one command's reply; dropped without one, the desk says that it is unknown.
 pub(crate) enum Waiter {
     /// The back office.
     Nobody,
+    /// Nobody here: the request at this place in its log. Whoever asked reads the answer in the ledger.
+    Log(u64),
     One(oneshot::Sender<Reply>),
     Many(Arc<Gather>, usize),
 }
 
 impl Waiter {
+    /// Whether its command was counted in a desk's queue.
+    pub(crate) fn was_queued(&self) -> bool {
+        matches!(self, Self::One(_) | Self::Many(..))
+    }
+
     pub(crate) fn reply(self, reply: Reply) {
         match self {
-            Self::Nobody => {}
+            Self::Nobody | Self::Log(_) => {}
             // A caller that gave up waiting will ask again by its key.
             Self::One(sender) => drop(sender.send(reply)),
             Self::Many(gather, index) => gather.put(index, reply),
@@ -99,6 +108,7 @@ impl<I> HandOver<I> {
                     take(prepared, Waiter::Many(Arc::clone(&gather), index));
                 }
             }
+            Self::Requests(all) => all.into_iter().for_each(|(prepared, source)| take(prepared, Waiter::Log(source))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Starts writers, followers and simulations over a log, and stops them.
+//! Starts writers, followers and simulations over a log in one process, and stops them.
 
 use crate::{
     config::Config,
@@ -6,21 +6,22 @@ use crate::{
     error::Error,
     facts::Facts,
     followed::Followed,
+    intake::Inbox,
     known::Outcomes,
-    lane::Lane,
+    lane::{Lane, Way},
     ledger::Ledger,
     metrics::Meters,
     outcome::Outcome,
     outside::Outside,
-    queue::{Queue, queue},
+    queue::{Queue, QueueState, queue},
     rate::Rates,
     registrar::Registrar,
-    snapshots::Snapshots,
+    snapshots::{Older, Snapshots},
     subject::Subject,
     venue::Venue,
     writer::{State, Writer},
 };
-use event_log::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, EventLog, Topic, VALUE_BYTES_MAX, snapshot::Place};
+use event_log::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, EventLog, Requests, Topic, VALUE_BYTES_MAX, snapshot::Place};
 use event_schemas::{decode_entry, decode_market_entry};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -75,7 +76,8 @@ pub async fn start(log: Arc<dyn EventLog>, config: Config) -> Result<Running, Er
     }
 }
 
-fn check(config: &Config) -> Result<(), Error> {
+/// Refuses settings that are out of range.
+pub(crate) fn check(config: &Config) -> Result<(), Error> {
     if config.queue == 0 {
         return Err(Error::Config("the queue must hold at least one command"));
     }
@@ -109,49 +111,21 @@ impl Starting {
             self.lane(market_partitions, |p| Facts::new(p, market_partitions, &config), read_market_outcome).await?;
         let simulations = if config.simulated_venue { log.partitions(Topic::Ledger) } else { 0 };
         let followed = Followed::new(market_partitions, simulations);
-        let mut ends = Vec::new();
-        for partition in 0..market_partitions {
-            let failed = |source| Error::Log { topic: Topic::Market, partition, source };
-            ends.push(log.tail(Topic::Market, partition).await.map_err(failed)?);
-            let following = Arc::clone(&followed).follow(Arc::clone(&log), partition);
-            self.others.push(tokio::spawn(async move {
-                if let Err(error) = following.await {
-                    tracing::error!(partition, %error, "the market can be followed no further");
-                }
-            }));
-        }
-        if !followed.reach(&ends, Duration::from_secs(MARKET_START_S)).await {
-            return Err(Error::Config("the market could not be folded"));
-        }
+        follow_market(&log, &followed, &mut self.others).await?;
         let ledger_partitions = log.partitions(Topic::Ledger);
-        let books_max = (config.books_max / ledger_partitions as usize).max(1);
         let ledger = self
-            .lane(ledger_partitions, |_| Ledger::new(Arc::clone(&followed), &config, books_max), read_outcome)
+            .lane(ledger_partitions, |_| Ledger::new(Arc::clone(&followed), &config, ledger_partitions), read_outcome)
             .await?;
         let desk = Arc::new(Desk {
             ledger,
             market,
-            followed,
+            followed: Some(Arc::clone(&followed)),
             rates: config.account_commands_per_second.map(Rates::new),
             clock: Arc::clone(&config.clock),
             wait: config.wait,
             market_wait: config.market_wait,
         });
-        for partition in 0..simulations {
-            let outside = Outside {
-                desk: Arc::clone(&desk),
-                log: Arc::clone(&log),
-                clock: Arc::clone(&config.clock),
-                partition,
-                venue: Venue::new(config.calendar, config.partial_fills_seed),
-                registrar: Registrar::new(config.calendar, Arc::clone(&config.policy)),
-            };
-            self.others.push(tokio::spawn(async move {
-                if let Err(error) = outside.run().await {
-                    tracing::error!(partition, %error, "the simulated venue halts");
-                }
-            }));
-        }
+        simulate(&log, &config, &desk, &followed, &mut self.others);
         Ok(desk)
     }
 
@@ -165,45 +139,128 @@ impl Starting {
         let (mut queues, mut outcomes, mut readies): (Vec<Queue<S::Item>>, Vec<_>, Vec<_>) = Default::default();
         for partition in 0..partitions {
             let (queue, inbox) = queue(self.config.queue);
-            let known = Arc::new(Outcomes::new());
-            let subject = subject(partition);
-            let mut state = State::new(Meters::new(S::TOPIC, partition));
-            if let (Some(store), Some((reader, version))) = (&self.config.snapshots, subject.snapshots()) {
-                let place = Place { reader, topic: S::TOPIC, partition };
-                let snapshots = Snapshots::new(Arc::clone(store), place, version, self.config.snapshot_entries);
-                known.set_older(Some(snapshots.older()));
-                state.snapshots = Some(snapshots);
-            }
-            let writer = Writer {
-                subject,
-                partition,
-                inbox,
-                queue: queue.state(),
-                outcomes: Arc::clone(&known),
-                clock: Arc::clone(&self.config.clock),
-                batch: self.config.batch,
-                batch_bytes: self.config.batch_bytes,
-                stop: self.stop.clone(),
-                state,
-            };
+            let making = Making { config: &self.config, partition, requests: None, queue: queue.state() };
+            let writer = making.writer(subject(partition), self.stop.clone(), |_| Inbox::Desk(inbox));
+            outcomes.push(Arc::clone(&writer.outcomes));
             let (ready, is_ready) = oneshot::channel();
             self.writers.push(tokio::spawn(writer.run(Arc::clone(&self.log), ready)));
             queues.push(queue);
-            outcomes.push(known);
             readies.push(is_ready);
         }
         for ready in readies {
             ready.await.unwrap_or(Err(Error::Config("a writer ended before it served")))?;
         }
         let log = Arc::clone(&self.log);
-        Ok(Lane { topic: S::TOPIC, log, queues, outcomes, read_outcome, wait: self.config.wait })
+        Ok(Lane { topic: S::TOPIC, log, way: Way::Here(queues), outcomes, read_outcome, wait: self.config.wait })
     }
 }
 
-fn read_outcome(value: &[u8]) -> Result<Outcome, event_schemas::DecodeError> {
+/// What a writer is made of.
+pub(crate) struct Making<'a> {
+    pub config: &'a Config,
+    pub partition: u32,
+    /// Where its commands come from, if not from desks in this process.
+    pub requests: Option<&'a Requests>,
+    pub queue: Arc<QueueState>,
+}
+
+impl Making<'_> {
+    /// The writer of a partition; `inbox` is told where keys are that left memory.
+    pub(crate) fn writer<S: Subject>(
+        self,
+        subject: S,
+        stop: watch::Receiver<bool>,
+        inbox: impl FnOnce(Option<Older>) -> Inbox<S>,
+    ) -> Writer<S> {
+        let Self { config, partition, requests, queue } = self;
+        let outcomes = Arc::new(Outcomes::new());
+        let mut state = State::new(Meters::new(S::TOPIC, partition));
+        let mut older = None;
+        if let (Some(store), Some((place, version))) = (&config.snapshots, snapshot_of::<S>(partition, requests)) {
+            let snapshots = Snapshots::new(Arc::clone(store), place, version, config.snapshot_entries);
+            older = Some(snapshots.older());
+            outcomes.set_older(older.clone());
+            state.snapshots = Some(snapshots);
+        }
+        Writer {
+            subject,
+            partition,
+            inbox: inbox(older),
+            queue,
+            outcomes,
+            clock: Arc::clone(&config.clock),
+            batch: config.batch,
+            batch_bytes: config.batch_bytes,
+            stop,
+            state,
+        }
+    }
+}
+
+/// Where a writer keeps its snapshots and of which version they are: those over other requests are of another.
+pub(crate) fn snapshot_of<S: Subject>(partition: u32, requests: Option<&Requests>) -> Option<(Place, String)> {
+    let (reader, version) = S::snapshots()?;
+    let version = match requests {
+        Some(requests) => format!("{version}/{}", requests.id()),
+        None => version,
+    };
+    Some((Place { reader, topic: S::TOPIC, partition }, version))
+}
+
+/// Follows all of the market, and waits until it is folded as it is now.
+pub(crate) async fn follow_market(
+    log: &Arc<dyn EventLog>,
+    followed: &Arc<Followed>,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> Result<(), Error> {
+    let mut ends = Vec::new();
+    for partition in 0..log.partitions(Topic::Market) {
+        let failed = |source| Error::Log { topic: Topic::Market, partition, source };
+        ends.push(log.tail(Topic::Market, partition).await.map_err(failed)?);
+        let following = Arc::clone(followed).follow(Arc::clone(log), partition);
+        tasks.push(tokio::spawn(async move {
+            if let Err(error) = following.await {
+                tracing::error!(partition, %error, "the market can be followed no further");
+            }
+        }));
+    }
+    if followed.reach(&ends, Duration::from_secs(MARKET_START_S)).await {
+        return Ok(());
+    }
+    Err(Error::Config("the market could not be folded"))
+}
+
+/// Starts the simulated exchange and registrar, if they are wanted.
+pub(crate) fn simulate(
+    log: &Arc<dyn EventLog>,
+    config: &Config,
+    desk: &Arc<Desk>,
+    followed: &Arc<Followed>,
+    tasks: &mut Vec<JoinHandle<()>>,
+) {
+    let partitions = if config.simulated_venue { log.partitions(Topic::Ledger) } else { 0 };
+    for partition in 0..partitions {
+        let outside = Outside {
+            desk: Arc::clone(desk),
+            followed: Arc::clone(followed),
+            log: Arc::clone(log),
+            clock: Arc::clone(&config.clock),
+            partition,
+            venue: Venue::new(config.calendar, config.partial_fills_seed),
+            registrar: Registrar::new(config.calendar, Arc::clone(&config.policy)),
+        };
+        tasks.push(tokio::spawn(async move {
+            if let Err(error) = outside.run().await {
+                tracing::error!(partition, %error, "the simulated venue halts");
+            }
+        }));
+    }
+}
+
+pub(crate) fn read_outcome(value: &[u8]) -> Result<Outcome, event_schemas::DecodeError> {
     decode_entry(value).map(|entry| Outcome::of_entry(&entry))
 }
 
-fn read_market_outcome(value: &[u8]) -> Result<Outcome, event_schemas::DecodeError> {
+pub(crate) fn read_market_outcome(value: &[u8]) -> Result<Outcome, event_schemas::DecodeError> {
     decode_market_entry(value).map(|entry| Outcome::of_market_entry(&entry))
 }

@@ -180,8 +180,8 @@ impl Shelf {
         due.filter(|account| self.is_cold(account)).map(|account| account.as_str().into()).collect()
     }
 
-    /// Takes the account that has had due work for the longest out of the index.
-    pub(crate) fn park_next_due(&mut self, now: Timestamp) -> Option<Arc<Book>> {
+    /// Takes the account that has had due work for the longest out of the index, until `again` if that is said.
+    pub(crate) fn park_next_due(&mut self, now: Timestamp, again: Option<Timestamp>) -> Option<Arc<Book>> {
         loop {
             let (at, account) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
             let slot = self.slots.get_mut(&account)?;
@@ -192,7 +192,10 @@ impl Shelf {
                 Held::Taken => None,
             };
             self.due.remove(&(at, account));
-            slot.due = None;
+            slot.due = again.filter(|_| book.is_some());
+            if let Some(again) = slot.due {
+                self.due.insert((again, account));
+            }
             if book.is_some() {
                 return book;
             }

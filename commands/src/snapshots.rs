@@ -195,6 +195,28 @@ pub(crate) struct Older {
 }
 
 impl Older {
+    pub(crate) fn new(store: Arc<dyn SnapshotStore>, place: Place) -> Self {
+        Self { store, place }
+    }
+
+    /// Where the snapshot of this version ends; before the first record without one.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub(crate) async fn saved_up_to(&self, version: &str) -> Result<Reader, Error> {
+        let state = self.store.state(self.place).await?.filter(|state| &*state.version == version);
+        Ok(state.map_or_else(Reader::default, |state| state.reader))
+    }
+
+    /// What these keys, at most [`LOOK_UP_KEYS_MAX`], were used for.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub(crate) async fn find_all(&self, keys: Vec<Key>) -> Result<Vec<Option<Known>>, Error> {
+        let found = self.store.known(self.place, keys.iter().map(|key| key.0).collect()).await?;
+        Ok(found.into_iter().map(|known| known.map(Known::from)).collect())
+    }
+
     pub(crate) async fn find(&self, key: &Key) -> Option<Known> {
         match self.store.known(self.place, vec![key.0]).await {
             Ok(found) => found.first().copied().flatten().map(Known::from),

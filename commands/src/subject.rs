@@ -4,7 +4,7 @@ use crate::{known::Key, outcome::Outcome, queue::Prepared};
 use bytes::Bytes;
 use domain::{rejection::Refusal, time::Timestamp};
 use event_log::{
-    RecordKind, Stored, TEXT_BYTES_MAX, Topic,
+    Record, RecordKind, Stored, TEXT_BYTES_MAX, Topic,
     snapshot::{Due, Item},
 };
 use std::sync::Arc;
@@ -22,6 +22,26 @@ pub(crate) trait Subject: Send + 'static {
     /// What callers submit.
     type Item: Send + 'static;
 
+    /// A command as it travels to a writer in another process.
+    fn request(command: &Prepared<Self::Item>) -> Record;
+
+    /// Reads [`Subject::request`].
+    ///
+    /// # Errors
+    /// In words, when it is no command that this release reads.
+    fn read_request(stored: &Stored) -> Result<Prepared<Self::Item>, String>;
+
+    /// The next offset of each market partition that deciding must have reached.
+    fn wanted_market(_item: &Self::Item) -> Option<&[u64]> {
+        None
+    }
+
+    /// What a live entry says to whoever waits for it.
+    ///
+    /// # Errors
+    /// In words, when it cannot be read.
+    fn seen(value: &[u8]) -> Result<Seen, String>;
+
     /// Back to before the first entry.
     fn reset(&mut self);
 
@@ -32,7 +52,7 @@ pub(crate) trait Subject: Send + 'static {
     fn replay(&mut self, stored: &Stored) -> Result<Replayed, String>;
 
     /// The reader's name and the version of its snapshots; `None` if it is always folded from the start.
-    fn snapshots(&self) -> Option<(&'static str, String)> {
+    fn snapshots() -> Option<(&'static str, String)> {
         None
     }
 
@@ -92,8 +112,15 @@ pub(crate) trait Subject: Send + 'static {
         None
     }
 
-    /// Work that time has made due, at most `limit`, without what `is_known`.
-    fn due(&mut self, _now: Timestamp, _limit: usize, _is_known: &dyn Fn(&Key) -> bool) -> Vec<Prepared<Self::Item>> {
+    /// Work that time has made due, at most `limit`, without what `is_known`; looked at again after the next entry about
+    /// the same item, or at `again`.
+    fn due(
+        &mut self,
+        _now: Timestamp,
+        _limit: usize,
+        _again: Option<Timestamp>,
+        _is_known: &dyn Fn(&Key) -> bool,
+    ) -> Vec<Prepared<Self::Item>> {
         Vec::new()
     }
 
@@ -112,6 +139,14 @@ pub(crate) struct Replayed {
     pub content: [u8; 16],
     /// Whether it is the first under its key.
     pub first: bool,
+}
+
+/// What an entry says to whoever waits for it.
+pub(crate) struct Seen {
+    pub replayed: Replayed,
+    /// Whether it repeats an earlier one, which holds the outcome.
+    pub repeat: bool,
+    pub outcome: Outcome,
 }
 
 /// Makes items and a state's blob of what changed, beside the writer's work.

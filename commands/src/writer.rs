@@ -9,6 +9,7 @@ use crate::{
     clock::Clock,
     error::Error,
     flight::{Flight, Landing, Speculative},
+    intake::Inbox,
     known::{Key, Known, Outcomes},
     metrics::Meters,
     outcome::Answered,
@@ -30,13 +31,16 @@ use std::{
     sync::Arc,
     time::Instant,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+
+/// Commands that are taken in and wait to be looked up, before more are taken.
+const BACKLOG_COMMANDS: usize = 4_096;
 
 /// The writer of one partition.
 pub(crate) struct Writer<S: Subject> {
     pub subject: S,
     pub partition: u32,
-    pub inbox: mpsc::UnboundedReceiver<HandOver<S::Item>>,
+    pub inbox: Inbox<S>,
     pub queue: Arc<QueueState>,
     pub outcomes: Arc<Outcomes>,
     pub clock: Arc<dyn Clock>,
@@ -53,6 +57,8 @@ pub(crate) struct State<I> {
     pub reader: Reader,
     /// The source of the last entry decided.
     pub source: i64,
+    /// Entries decided and not yet live.
+    pub ahead: u64,
     /// No entry is recorded before this.
     pub recorded_at: Timestamp,
     pub speculative: Speculative,
@@ -78,6 +84,7 @@ impl<I> State<I> {
             writer: rand::random(),
             reader: Reader::default(),
             source: -1,
+            ahead: 0,
             recorded_at: Timestamp::from_micros(i64::MIN),
             speculative: Speculative::default(),
             backlog: VecDeque::new(),
@@ -97,6 +104,8 @@ enum Ended {
     Stopped,
     /// What was decided ahead of the log is of no use; these callers wait.
     Lost(Orphans),
+    /// A request cannot be answered, and so none behind it.
+    Halted(Error),
 }
 
 /// Commands that were decided ahead of the log when it was lost.
@@ -136,6 +145,15 @@ impl<S: Subject> Writer<S> {
             }
             // From here on an append of an earlier term changes nothing, even if it still lands.
             self.answer_again(std::mem::take(&mut orphans.unknown)).into_iter().for_each(Landing::turn_away);
+            match self.begin().await {
+                Ok(()) => {}
+                Err(Error::Log { source, .. }) if ready.is_none() => {
+                    tracing::warn!(topic = %S::TOPIC, partition = self.partition, error = %source, "requests cannot be read; trying again");
+                    self.state.failures += 1;
+                    continue;
+                }
+                Err(error) => return self.halt(error, ready.take()).await,
+            }
             self.queue.set_serving(true);
             if let Some(ready) = ready.take() {
                 drop(ready.send(Ok(())));
@@ -144,6 +162,7 @@ impl<S: Subject> Writer<S> {
             self.unstage();
             match ended {
                 Ended::Stopped => break,
+                Ended::Halted(error) => return self.halt(error, None).await,
                 Ended::Lost(lost) => {
                     self.queue.set_serving(false);
                     self.state.failures += 1;
@@ -155,6 +174,15 @@ impl<S: Subject> Writer<S> {
         self.queue.set_serving(false);
         self.turn_away();
         self.save_at_stop().await;
+    }
+
+    /// Reads requests from the first that is not answered on, where they come from their log.
+    async fn begin(&mut self) -> Result<(), Error> {
+        let from = u64::try_from(self.state.reader.last + 1).unwrap_or_default();
+        match self.inbox.log() {
+            Some(intake) => intake.begin(from).await,
+            None => Ok(()),
+        }
     }
 
     /// Never before what was recorded last.
@@ -215,9 +243,12 @@ impl<S: Subject> Writer<S> {
                     self.subject.cool();
                 }
                 () = tokio::task::yield_now(), if more => {}
-                handed = self.inbox.recv(), if room => match handed {
+                handed = self.inbox.recv(), if room && self.state.backlog.len() < BACKLOG_COMMANDS => match handed {
                     Some(handed) => spread(&mut self.state.backlog, handed),
-                    None => stopping = true,
+                    None => match self.inbox.failure() {
+                        Some(error) => return Ended::Halted(error),
+                        None => stopping = true,
+                    },
                 },
                 () = ring(&mut alarm), if alarm.is_some() => alarm = None,
                 () = woken(&mut wakes) => self.subject.woken(),
@@ -279,21 +310,39 @@ impl<S: Subject> Writer<S> {
         Ok(())
     }
 
-    /// Takes one command: known keys go back to the desk, the others are decided.
+    /// Takes one command: known keys go back to the desk, the others are decided; a request has an entry either way.
     fn take(&mut self, staged: Staged<S::Item>, flight: &mut Flight) -> Result<(), Lost> {
-        let Staged { command, waiter, known } = staged;
-        let nobodys = matches!(waiter, Waiter::Nobody);
-        match self.outcomes.get(&command.key).or(known) {
-            Some(known) => waiter.reply(Reply::Known { known, replayed: true }),
+        let Staged { command, waiter, known, seq } = staged;
+        let is_ahead = self.state.speculative.contains_key(&command.key);
+        let known = self.outcomes.get(&command.key).or(known).filter(|_| !is_ahead);
+        match (known, &waiter) {
             // Due work that was named twice is done once.
-            None if nobodys && self.state.speculative.contains_key(&command.key) => {}
-            None => self.decide(command, waiter, flight)?,
+            (None, Waiter::Nobody) if is_ahead => Ok(()),
+            (None, _) => self.decide(command, waiter, None, flight),
+            (Some(known), Waiter::Log(_)) => match seq.or((known.content != command.content).then_some(0)) {
+                Some(seq) => self.decide(command, waiter, Some((known.content, seq)), flight),
+                // Its first answer landed since it was staged.
+                None => {
+                    self.restage(Staged { command, waiter, known: None, seq: None });
+                    Ok(())
+                }
+            },
+            (Some(known), _) => {
+                waiter.reply(Reply::Known { known, replayed: true });
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    fn decide(&mut self, command: Prepared<S::Item>, waiter: Waiter, flight: &mut Flight) -> Result<(), Lost> {
-        let used = self.state.speculative.get(&command.key).copied();
+    /// Decides a command whose key was used for this, by the entry with this `seq`, if it was.
+    fn decide(
+        &mut self,
+        command: Prepared<S::Item>,
+        waiter: Waiter,
+        used: Option<([u8; 16], u64)>,
+        flight: &mut Flight,
+    ) -> Result<(), Lost> {
+        let used = used.or_else(|| self.state.speculative.get(&command.key).copied());
         let (how, first, repeat) = match used {
             Some((content, seq)) if content == command.content => (How::Repeat(seq), false, true),
             Some(_) => (How::Refuse(Refusal::from(Rejection::IdempotencyKeyReused)), false, false),
@@ -302,15 +351,24 @@ impl<S: Subject> Writer<S> {
             }
             None => (How::Decide, true, false),
         };
-        let (after, source) = (self.state.source, self.state.source + 1);
+        let after = self.state.source;
+        let source = match waiter {
+            Waiter::Log(source) => i64::try_from(source).unwrap_or(i64::MAX),
+            Waiter::Nobody | Waiter::One(_) | Waiter::Many(..) => after + 1,
+        };
+        if source <= after {
+            tracing::error!(topic = %S::TOPIC, partition = self.partition, source, after, "a request came again; reading again");
+            return Err(Lost);
+        }
         let recorded_at = self.now();
-        let offset = self.state.reader.offset + (source - self.state.reader.last - 1).unsigned_abs();
+        let offset = self.state.reader.offset + self.state.ahead;
         let Ok(written) = self.subject.answer(&command, how, Place { offset, source, recorded_at }) else {
             self.state.poison.insert(command.key);
-            self.state.ready.push_front(Staged { command, waiter, known: None });
+            self.state.ready.push_front(Staged { command, waiter, known: None, seq: None });
             return Err(Lost);
         };
         self.state.source = source;
+        self.state.ahead += 1;
         if first {
             self.state.speculative.insert(command.key, (command.content, written.seq));
         }
@@ -372,6 +430,7 @@ impl<S: Subject> Writer<S> {
                     absent: Vec::new(),
                 });
             }
+            self.state.ahead -= 1;
             self.land(landing, offset);
         }
         self.state.failures = 0;
@@ -420,10 +479,10 @@ impl<S: Subject> Writer<S> {
 
     /// Nothing of what waits was recorded.
     pub(crate) fn turn_away(&mut self) {
-        while let Ok(handed) = self.inbox.try_recv() {
+        while let Some(handed) = self.inbox.try_recv() {
             spread(&mut self.state.backlog, handed);
         }
-        self.queue.taken(self.state.backlog.len());
+        self.queue.taken(self.state.backlog.iter().filter(|(_, waiter)| waiter.was_queued()).count());
         self.state.backlog.drain(..).for_each(|(_, waiter)| waiter.reply(Reply::Busy));
     }
 

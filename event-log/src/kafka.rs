@@ -38,7 +38,7 @@ use self::{
     tip::Tip,
 };
 use crate::{
-    BoxFuture, Error, EventLog, Follow, Follower, Record, Stored, Topic, check_append,
+    BoxFuture, Error, EventLog, Follow, Follower, Record, Requests, Stored, Topic, check_append,
     live::{FOLLOW_RECORDS_MAX, past},
 };
 
@@ -79,6 +79,19 @@ impl Kafka {
             Ok((partitions, identity(&opening, &consumer)?))
         });
         let (partitions, commands_id) = opened.await?;
+        Kafka::over(cluster, partitions, commands_id)
+    }
+
+    /// The commands and facts of this log, on their way to be answered.
+    ///
+    /// # Errors
+    /// When the client cannot be started.
+    pub fn requests(&self) -> Result<Requests, Error> {
+        let requests = Kafka::over(Arc::new(self.cluster.requests()), self.partitions, self.commands_id)?;
+        Ok(Requests::new(Arc::new(requests)))
+    }
+
+    fn over(cluster: Arc<Cluster>, partitions: u32, commands_id: Uuid) -> Result<Kafka, Error> {
         let places = Topic::ALL.into_iter().flat_map(|topic| (0..partitions).map(move |p| (topic, p))).collect();
         let tip = Tip::start(Arc::clone(&cluster), places, LIVE_BYTES_MAX)?;
         let readers = Arc::new(Readers::new(Arc::clone(&cluster)));

@@ -26,6 +26,10 @@ pub mod postgres;
 
 pub mod contract;
 
+pub mod position;
+
+pub mod requests;
+
 pub mod snapshot;
 
 mod live;
@@ -37,7 +41,9 @@ use uuid::Uuid;
 
 pub use live::{Follow, Follower};
 pub use murmur::partition_of;
+pub use position::Position;
 pub use record::{Headers, Record, RecordKind, Stored, Topic};
+pub use requests::Requests;
 
 /// A boxed future, so that the port can be used as `Arc<dyn EventLog>`.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;
@@ -220,6 +226,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A command or a fact among answers, or the other way round: a mistake of the caller.
+    #[error("{topic} keeps answers only, and no command or fact")]
+    Misplaced {
+        /// The topic.
+        topic: Topic,
+    },
     /// The log was opened to be read.
     #[error("the log was opened read only")]
     ReadOnly,
@@ -322,6 +334,7 @@ impl Error {
             | Error::Record { .. }
             | Error::DatabaseRefuses { .. }
             | Error::DatabaseSchema { .. }
+            | Error::Misplaced { .. }
             | Error::Absent { .. }
             | Error::ReadOnly
             | Error::Closed => false,

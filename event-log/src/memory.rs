@@ -51,16 +51,25 @@ pub enum Fault {
 impl Memory {
     /// An empty log with so many partitions in each topic, at least one.
     pub fn new(partitions: u32) -> Memory {
-        let partitions = partitions.max(1);
+        Memory::of(partitions.max(1), Uuid::new_v4())
+    }
+
+    fn of(partitions: u32, commands_id: Uuid) -> Memory {
         let places = Topic::ALL.into_iter().flat_map(|topic| (0..partitions).map(move |p| (topic, p)));
         let inner = Inner {
             partitions,
-            commands_id: Uuid::new_v4(),
+            commands_id,
             lanes: places.map(|place| (place, Arc::default())).collect(),
             faults: Mutex::default(),
             read_faults: Mutex::default(),
         };
         Memory { inner: Arc::new(inner) }
+    }
+
+    /// Another log of as many partitions for what this one answers.
+    pub fn requests(&self) -> Memory {
+        let Inner { partitions, commands_id, .. } = *self.inner;
+        Memory::of(partitions, commands_id)
     }
 
     /// Queues what happens to one of the next appends, in order.

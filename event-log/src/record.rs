@@ -46,16 +46,31 @@ pub enum RecordKind {
     Market,
     /// `bahi.claim.v1`: a writer takes a term.
     Claim,
+    /// `bahi.command.v1`: a command that waits to be answered.
+    Command,
+    /// `bahi.fact.v1`: an observed fact that waits to be answered.
+    Fact,
 }
 
 impl RecordKind {
+    /// Every kind.
+    pub const ALL: [RecordKind; 5] =
+        [RecordKind::Entry, RecordKind::Market, RecordKind::Claim, RecordKind::Command, RecordKind::Fact];
+
     /// The `ce_type` as it travels.
     pub fn name(self) -> &'static str {
         match self {
             RecordKind::Entry => "bahi.entry.v1",
             RecordKind::Market => "bahi.market.v1",
             RecordKind::Claim => "bahi.claim.v1",
+            RecordKind::Command => "bahi.command.v1",
+            RecordKind::Fact => "bahi.fact.v1",
         }
+    }
+
+    /// Whether it waits to be answered: its record has no term, writer, source or kinds of events.
+    pub fn is_request(self) -> bool {
+        matches!(self, RecordKind::Command | RecordKind::Fact)
     }
 }
 
@@ -99,6 +114,21 @@ impl Headers {
         Headers { ce_type, ce_id, ce_time, term, writer, after: -1, source: -1, kinds, traceparent: None }
     }
 
+    /// The headers of a command or a fact on its way.
+    pub fn request(ce_type: RecordKind, ce_id: Box<str>, ce_time: i64, traceparent: Option<Box<str>>) -> Headers {
+        Headers {
+            ce_type,
+            ce_id,
+            ce_time,
+            term: 0,
+            writer: 0,
+            after: -1,
+            source: -1,
+            kinds: Arc::default(),
+            traceparent,
+        }
+    }
+
     /// The headers as text, in a fixed order.
     pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = vec![
@@ -108,12 +138,16 @@ impl Headers {
             ("ce_type", self.ce_type.name().to_owned()),
             ("ce_time", time_to_text(self.ce_time)),
             ("content-type", CONTENT_TYPE.to_owned()),
-            ("bahi-term", self.term.to_string()),
-            ("bahi-writer", format!("{:032x}", self.writer)),
-            ("bahi-after", self.after.to_string()),
-            ("bahi-source", self.source.to_string()),
-            ("bahi-kinds", self.kinds.to_string()),
         ];
+        if !self.ce_type.is_request() {
+            pairs.extend([
+                ("bahi-term", self.term.to_string()),
+                ("bahi-writer", format!("{:032x}", self.writer)),
+                ("bahi-after", self.after.to_string()),
+                ("bahi-source", self.source.to_string()),
+                ("bahi-kinds", self.kinds.to_string()),
+            ]);
+        }
         if let Some(traceparent) = &self.traceparent {
             pairs.push(("traceparent", traceparent.to_string()));
         }
@@ -166,10 +200,15 @@ impl Found<'_> {
             return Err(malformed("ce_specversion", "is not 1.0"));
         }
         let kind = required("ce_type", self.kind)?;
-        let ce_type = [RecordKind::Entry, RecordKind::Market, RecordKind::Claim]
+        let ce_type = RecordKind::ALL
             .into_iter()
             .find(|known| known.name() == kind)
             .ok_or_else(|| malformed("ce_type", "is not a kind and version this release knows"))?;
+        if ce_type.is_request() {
+            let ce_time = time_from_text(required("ce_time", self.time)?)?;
+            let traceparent = self.traceparent.map(Into::into);
+            return Ok(Headers::request(ce_type, required("ce_id", self.id)?.into(), ce_time, traceparent));
+        }
         let writer = required("bahi-writer", self.writer)?;
         if writer.len() != 32 || !writer.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(malformed("bahi-writer", "is not 32 hex digits"));
@@ -320,6 +359,16 @@ mod tests {
             let changed = texts.iter().map(|(n, t)| (*n, if *n == name { text } else { *t }));
             let refused = Headers::from_pairs(changed).expect_err("an unreadable header was taken");
             assert_eq!(refused.name, name);
+        }
+    }
+
+    #[test]
+    fn a_request_has_no_term_and_is_read_as_it_was_written() {
+        let trace: Box<str> = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into();
+        for kind in [RecordKind::Command, RecordKind::Fact] {
+            let headers = Headers::request(kind, "key-1".into(), 1_795_406_462_123_456, Some(trace.clone()));
+            assert!(headers.to_pairs().iter().all(|(name, _)| !name.starts_with("bahi-")));
+            assert_eq!(reread(&headers), Ok(headers));
         }
     }
 

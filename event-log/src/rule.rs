@@ -87,6 +87,12 @@ pub enum Corruption {
         /// The source answered last.
         last: i64,
     },
+    /// A command or a fact stands among answers.
+    #[error("the record at offset {offset} waits to be answered, and is no answer")]
+    Request {
+        /// Where it stands.
+        offset: u64,
+    },
 }
 
 impl Reader {
@@ -115,6 +121,7 @@ impl Reader {
                     Verdict::Entry
                 }
             },
+            RecordKind::Command | RecordKind::Fact => return Err(Corruption::Request { offset }),
         };
         self.offset += 1;
         Ok(verdict)

@@ -409,6 +409,9 @@ impl EventLog for Sqlite {
     ) -> BoxFuture<'_, Result<u64, Error>> {
         let accepted = self.shared.lane(topic, partition).and_then(|(lane, _)| {
             check_append(&records)?;
+            if records.iter().any(|record| record.headers.ce_type.is_request()) {
+                return Err(Error::Misplaced { topic });
+            }
             Ok((lane, self.queue.as_ref().ok_or(Error::ReadOnly)?))
         });
         let (lane, queue) = match accepted {

@@ -145,6 +145,19 @@ impl PartialEq for CommandEnvelope<'_> {
     }
 }
 
+/// Reads a command or a fact on its way to be answered; the body stays unread.
+///
+/// # Errors
+/// Names the field that is not as this release has it.
+pub fn decode_command(bytes: &[u8]) -> Result<CommandEnvelope<'_>, DecodeError> {
+    serde_json::from_slice(bytes).map_err(DecodeError::malformed("a command"))
+}
+
+/// Appends a command or a fact in its canonical form, as its entry will hold it, without a line feed.
+pub fn encode_command(command: &CommandEnvelope<'_>, out: &mut Vec<u8>) {
+    command.write(out);
+}
+
 /// A command's body in its canonical form: what is stored, and hashed as its content.
 pub fn command_body(command: &Command) -> Box<RawValue> {
     body(command)

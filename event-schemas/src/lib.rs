@@ -19,7 +19,7 @@ mod write;
 
 pub use check::{check_entry, check_market_entry};
 pub use claim::{CLAIM_TYPE, Claim, decode_claim, encode_claim};
-pub use command::{By, CommandEnvelope, command_body, fact_body};
+pub use command::{By, CommandEnvelope, command_body, decode_command, encode_command, fact_body};
 pub use entry::{ENTRY_TYPE, Entry, EntryContext, Happened, Outcome, decode_entry, decode_happened, encode_entry};
 pub use error::DecodeError;
 pub use event::{decode_event, decode_market_event, encode_event, encode_market_event, kinds, market_kinds};

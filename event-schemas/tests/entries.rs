@@ -3,8 +3,8 @@
 mod files;
 
 use event_schemas::{
-    DecodeError, Outcome, check_entry, check_market_entry, content_hash, decode_claim, decode_entry,
-    decode_market_entry, encode_claim, encode_entry, encode_market_entry, entry::key_hash, kinds,
+    DecodeError, Outcome, check_entry, check_market_entry, content_hash, decode_claim, decode_command, decode_entry,
+    decode_market_entry, encode_claim, encode_command, encode_entry, encode_market_entry, entry::key_hash, kinds,
 };
 use files::{envelope_validator, golden};
 use serde_json::{Value, json};
@@ -54,6 +54,28 @@ fn a_golden_claim_decodes_and_encodes_to_identical_bytes() {
     encode_claim(&claim, &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), text);
     assert!(envelope_validator("claim").is_valid(&serde_json::from_str(&text).unwrap()));
+}
+
+#[test]
+fn a_command_on_its_way_is_written_as_its_entry_will_hold_it() {
+    for text in ENTRIES.map(entry) {
+        let decoded = decode_entry(text.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        encode_command(&decoded.command, &mut out);
+        assert_eq!(decode_command(&out).unwrap(), decoded.command);
+        let written = String::from_utf8(out).unwrap();
+        assert!(text.contains(&written), "{written}");
+        assert!(envelope_validator("command").is_valid(&serde_json::from_str(&written).unwrap()));
+    }
+    for text in MARKET_ENTRIES.map(market_entry) {
+        let decoded = decode_market_entry(text.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        encode_command(&decoded.command, &mut out);
+        assert_eq!(decode_command(&out).unwrap(), decoded.command);
+        assert!(envelope_validator("fact").is_valid(&serde_json::from_slice(&out).unwrap()));
+    }
+    let refused = decode_command(br#"{"id":"k","kind":"deposit_cash","v":1,"body":{}}"#).unwrap_err();
+    assert!(refused.to_string().contains("issued_at"), "{refused}");
 }
 
 #[test]

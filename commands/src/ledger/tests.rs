@@ -62,7 +62,7 @@ fn market() -> Arc<Followed> {
 fn ledger(followed: &Arc<Followed>) -> Ledger {
     let mut config = Config::new(Arc::new(Still));
     config.calendar = CalendarMode::AlwaysOpen;
-    Ledger::new(Arc::clone(followed), &config, usize::MAX)
+    Ledger::new(Arc::clone(followed), &config, 1)
 }
 
 fn money(paise: i64) -> Money {
@@ -153,7 +153,7 @@ proptest! {
         for (account, command, days) in opening.chain(commands) {
             now = Date::start(now.date().plus_days(i32::try_from(days).unwrap())).max(now).plus_micros(1);
             let mut work = vec![submission(numbers.next().unwrap(), account, command)];
-            work.extend(live.due(now, 1_000, &|key| known.contains_key(&key.0)));
+            work.extend(live.due(now, 1_000, None, &|key| known.contains_key(&key.0)));
             for prepared in work {
                 known.insert(prepared.key.0, ());
                 let number = numbers.next().unwrap();

@@ -5,7 +5,7 @@ use crate::{
     metrics::Meters,
     outcome::{Outcome, OutcomeResult},
     queue::queue,
-    subject::{Broken, Replayed, Written},
+    subject::{Broken, Replayed, Seen, Written},
 };
 use event_log::{RecordKind, Stored, Topic, memory::Memory};
 use serde_json::value::RawValue;
@@ -26,6 +26,19 @@ impl Subject for Sum {
     const TOPIC: Topic = Topic::Ledger;
     const KIND: RecordKind = RecordKind::Entry;
     type Item = u8;
+
+    fn request(command: &Prepared<u8>) -> Record {
+        let headers = Headers::request(RecordKind::Command, command.item.to_string().into(), 0, None);
+        Record { key: Some("sum".into()), headers, value: vec![command.item].into() }
+    }
+
+    fn read_request(stored: &Stored) -> Result<Prepared<u8>, String> {
+        Ok(prepared(stored.record.value[0]))
+    }
+
+    fn seen(_value: &[u8]) -> Result<Seen, String> {
+        Err("nobody follows".to_owned())
+    }
 
     fn reset(&mut self) {
         *self = Self::default();
@@ -85,7 +98,7 @@ async fn a_command_that_breaks_folding_is_refused_and_the_others_are_not_lost() 
     let writer = Writer {
         subject: Sum::default(),
         partition: 0,
-        inbox,
+        inbox: Inbox::Desk(inbox),
         queue: queue.state(),
         outcomes: Arc::new(Outcomes::new()),
         clock: Arc::new(Still),

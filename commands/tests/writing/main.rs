@@ -6,6 +6,8 @@ mod common;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod due;
 #[cfg(test)]
 mod faults;

@@ -8,13 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
-    Message,
     client::{Client, ClientContext},
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
-    message::Headers as _,
 };
 use uuid::Uuid;
 
@@ -22,14 +21,23 @@ use super::{
     errors::{is_cut, is_passing},
     reading::assignment,
     settings::ANSWER_WAIT,
-    topics::IDENTITY,
+    wire,
 };
-use crate::{Error, Topic};
+use crate::{Error, Headers, Record, RecordKind, Topic};
 
 /// How long until a cluster that has no answer yet is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// The longest prefix: a broker's names end at 249.
 const PREFIX_CHARS_MAX: usize = 100;
+
+/// Which topics are meant by [`Topic`]: the answers, or what they answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The ledger, the market.
+    Answers,
+    /// Commands, which the ledger answers; facts, which the market does.
+    Requests,
+}
 
 /// The brokers of a log, and what its topics are called there.
 #[derive(Debug, Clone)]
@@ -37,6 +45,7 @@ pub(super) struct Cluster {
     pub(super) brokers: String,
     /// Commands and facts, which writers answer; ledger and market, which hold the answers.
     all: [String; 4],
+    side: Side,
     /// The furthest end seen of each partition of entries.
     highest: Arc<Mutex<HashMap<(Topic, u32), u64>>>,
 }
@@ -49,7 +58,12 @@ impl Cluster {
             return Err(Error::Topics { reason });
         }
         let all = ["commands", "ledger", "facts", "market"].map(|topic| format!("{prefix}.{topic}"));
-        Ok(Cluster { brokers: brokers.to_owned(), all, highest: Arc::default() })
+        Ok(Cluster { brokers: brokers.to_owned(), all, side: Side::Answers, highest: Arc::default() })
+    }
+
+    /// The same, of what the answers answer.
+    pub(super) fn requests(&self) -> Cluster {
+        Cluster { side: Side::Requests, highest: Arc::default(), ..self.clone() }
     }
 
     pub(super) fn all(&self) -> &[String] {
@@ -61,9 +75,11 @@ impl Cluster {
     }
 
     pub(super) fn of(&self, topic: Topic) -> &str {
-        match topic {
-            Topic::Ledger => &self.all[1],
-            Topic::Market => &self.all[3],
+        match (self.side, topic) {
+            (Side::Requests, Topic::Ledger) => &self.all[0],
+            (Side::Answers, Topic::Ledger) => &self.all[1],
+            (Side::Requests, Topic::Market) => &self.all[2],
+            (Side::Answers, Topic::Market) => &self.all[3],
         }
     }
 
@@ -173,8 +189,17 @@ pub(super) fn identity(cluster: &Cluster, consumer: &BaseConsumer) -> Result<Uui
             }
         }
     };
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    let identity = headers.filter(|header| header.key == IDENTITY).find_map(|header| header.value);
-    let identity = identity.and_then(|text| Uuid::try_parse_ascii(text).ok());
+    let first = wire::incoming(Topic::Ledger, 0, &message).ok().filter(|first| is_identity(&first.record));
+    let identity = first.and_then(|first| Uuid::try_parse(&first.record.headers.ce_id).ok());
     identity.ok_or_else(|| missing("begins with a foreign record"))
+}
+
+/// The record that gives a log this identity: a command of nobody, which is not answered.
+pub(super) fn identity_record(identity: Uuid, ce_time: i64) -> Record {
+    let headers = Headers::request(RecordKind::Command, identity.to_string().into(), ce_time, None);
+    Record { key: None, headers, value: Bytes::from_static(b"{}") }
+}
+
+fn is_identity(record: &Record) -> bool {
+    record.key.is_none() && record.headers.ce_type.is_request()
 }

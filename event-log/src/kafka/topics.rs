@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rdkafka::{
@@ -14,16 +14,15 @@ use rdkafka::{
     client::DefaultClientContext,
     config::FromClientConfig,
     error::KafkaError,
-    message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _},
     types::RDKafkaErrorCode as Code,
 };
 use uuid::Uuid;
 
 use super::{
-    cluster::Cluster,
+    cluster::{Cluster, identity_record},
     settings::{self, ANSWER_WAIT, REQUEST_BYTES_MAX},
-    waited,
+    waited, wire,
 };
 use crate::{Error, Topic};
 
@@ -336,9 +335,6 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(ANSWER_WAIT)).operation_timeout(Some(ANSWER_WAIT))
 }
 
-/// The header that holds the log's identity.
-pub(super) const IDENTITY: &str = "bahi-log";
-
 fn identify(cluster: &Cluster) -> Result<(), Error> {
     let producer = BaseProducer::from_config(&settings::appending(&cluster.brokers));
     let producer = producer.map_err(|error| cluster.unreachable(&error))?;
@@ -353,14 +349,18 @@ fn identify(cluster: &Cluster) -> Result<(), Error> {
         }
     }
     // Two that do this at once leave two records; the first is the log's.
-    let identity = Uuid::new_v4().to_string();
-    let headers = OwnedHeaders::new().insert(Header { key: IDENTITY, value: Some(&identity) });
-    let record: BaseRecord<'_, str, [u8], ()> = BaseRecord::to(cluster.commands());
-    let record = record.partition(0).payload(&[][..]).headers(headers);
-    producer.send(record).map_err(|(error, _)| cluster.unreachable(&error))?;
+    let record = identity_record(Uuid::new_v4(), micros(SystemTime::now()));
+    let outgoing: BaseRecord<'_, str, [u8], ()> = BaseRecord::to(cluster.commands());
+    let outgoing = outgoing.partition(0).payload(&record.value[..]).headers(wire::headers(&record.headers));
+    producer.send(outgoing).map_err(|(error, _)| cluster.unreachable(&error))?;
     producer.flush(ANSWER_WAIT).map_err(|error| cluster.unreachable(&error))?;
     if cluster.end(producer.client(), cluster.commands(), 0)? == 0 {
         return Err(Error::Unreachable { reason: format!("{} did not take the log's identity", cluster.brokers) });
     }
     Ok(())
+}
+
+/// For people who look at the record; nothing is decided by it.
+fn micros(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or_default()
 }

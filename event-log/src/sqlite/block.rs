@@ -203,6 +203,8 @@ fn kind_number(kind: RecordKind) -> u8 {
         RecordKind::Entry => 0,
         RecordKind::Market => 1,
         RecordKind::Claim => 2,
+        // The file refuses them.
+        RecordKind::Command | RecordKind::Fact => 3,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How far the log is read, over all partitions, and the opaque token it travels as; knows no account.
 
+use crate::Topic;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use event_log::Topic;
 use std::{fmt, str::FromStr};
 
 /// The most partitions of one topic that a token may name: more than any broker is set up with here.
@@ -43,6 +43,12 @@ impl Position {
         self.topic(topic).get(partition as usize).copied().flatten()
     }
 
+    /// The next offset of each partition of the market, where any is said.
+    pub fn wanted_of_market(&self) -> Option<Vec<u64>> {
+        let wanted: Vec<u64> = self.market.iter().map(|next| next.unwrap_or(0)).collect();
+        wanted.iter().any(|next| *next > 0).then_some(wanted)
+    }
+
     /// Whether everything that `wanted` asks for is reached.
     pub fn covers(&self, wanted: &Self) -> bool {
         Topic::ALL.iter().all(|topic| {
@@ -68,7 +74,7 @@ impl Position {
     }
 
     /// Raises one partition to its next offset.
-    pub(crate) fn advance(&mut self, topic: Topic, partition: u32, next: u64) {
+    pub fn advance(&mut self, topic: Topic, partition: u32, next: u64) {
         let own = match topic {
             Topic::Ledger => &mut self.ledger,
             Topic::Market => &mut self.market,
@@ -130,7 +136,7 @@ impl FromStr for Position {
 }
 
 /// Seven bits a byte, the lowest first; the top bit says that more follow.
-pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
+pub fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -139,7 +145,7 @@ pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Reads [`number`].
-pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

@@ -1,0 +1,125 @@
+//! A desk whose writers are other processes: it puts commands among the requests and follows their answers.
+
+use crate::{
+    config::Config,
+    courier::{Answering, Courier},
+    desk::Desk,
+    error::Error,
+    facts::Facts,
+    followed::Followed,
+    known::Outcomes,
+    lane::{Lane, Way},
+    ledger::Ledger,
+    outcome::Outcome,
+    rate::Rates,
+    running::{check, follow_market, read_market_outcome, read_outcome, simulate, snapshot_of},
+    snapshots::Older,
+    subject::Subject,
+};
+use event_log::{EventLog, Requests, Topic, rule::Reader};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// A desk that was opened, and what runs for it; dropping it ends that.
+pub struct Remote {
+    /// Where commands and facts are handed in.
+    pub desk: Arc<Desk>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Opens a desk over a log whose writers are other processes, and starts the simulated venue if the settings say so.
+///
+/// Returns once all answers that are recorded are folded, from the last snapshot on where there is one.
+///
+/// # Errors
+/// When a partition cannot be read, is corrupt, or a setting is out of range.
+pub async fn open(log: Arc<dyn EventLog>, requests: Requests, config: Config) -> Result<Remote, Error> {
+    check(&config)?;
+    let mut opening = Opening { log, requests, config, tasks: Vec::new() };
+    let opened = opening.desk().await;
+    if opened.is_err() {
+        opening.tasks.iter().for_each(JoinHandle::abort);
+    }
+    Ok(Remote { desk: opened?, tasks: opening.tasks })
+}
+
+struct Opening {
+    log: Arc<dyn EventLog>,
+    requests: Requests,
+    config: Config,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Opening {
+    async fn desk(&mut self) -> Result<Arc<Desk>, Error> {
+        let market = self.lane::<Facts>(read_market_outcome).await?;
+        let ledger = self.lane::<Ledger>(read_outcome).await?;
+        let (log, config) = (Arc::clone(&self.log), self.config.clone());
+        let desk = Arc::new(Desk {
+            ledger,
+            market,
+            followed: None,
+            rates: config.account_commands_per_second.map(Rates::new),
+            clock: Arc::clone(&config.clock),
+            wait: config.wait,
+            market_wait: config.market_wait,
+        });
+        if config.simulated_venue {
+            let followed = Followed::new(log.partitions(Topic::Market), log.partitions(Topic::Ledger));
+            follow_market(&log, &followed, &mut self.tasks).await?;
+            simulate(&log, &config, &desk, &followed, &mut self.tasks);
+        }
+        Ok(desk)
+    }
+
+    async fn lane<S: Subject>(
+        &mut self,
+        read_outcome: fn(&[u8]) -> Result<Outcome, event_schemas::DecodeError>,
+    ) -> Result<Lane<S::Item>, Error> {
+        let (log, topic) = (Arc::clone(&self.log), S::TOPIC);
+        let partitions = log.partitions(topic);
+        let courier = Courier::new::<S>(self.requests.clone(), partitions);
+        let (mut outcomes, mut ends) = (Vec::new(), Vec::new());
+        for partition in 0..partitions {
+            let failed = |source| Error::Log { topic, partition, source };
+            let known = Arc::new(Outcomes::new());
+            let (mut from, mut older) = (Reader::default(), None);
+            if let (Some(store), Some((place, version))) =
+                (&self.config.snapshots, snapshot_of::<S>(partition, Some(&self.requests)))
+            {
+                let saved = Older::new(Arc::clone(store), place);
+                from = saved.saved_up_to(&version).await.map_err(failed)?;
+                known.set_older(Some(saved.clone()));
+                older = Some((saved, version));
+            }
+            let answers = courier.answers(partition);
+            ends.push((Arc::clone(&answers), log.tail(topic, partition).await.map_err(failed)?));
+            let forget_every = self.config.snapshot_entries as u64;
+            let answering = Answering {
+                log: Arc::clone(&log),
+                partition,
+                from,
+                answers,
+                outcomes: Arc::clone(&known),
+                older,
+                forget_every,
+            };
+            outcomes.push(known);
+            self.tasks.push(tokio::spawn(async move {
+                if let Err(error) = answering.run::<S>().await {
+                    tracing::error!(%topic, partition, %error, "answers can be followed no further");
+                }
+            }));
+        }
+        for (answers, end) in ends {
+            answers.reach(end).await;
+        }
+        Ok(Lane { topic, log, way: Way::Through(courier), outcomes, read_outcome, wait: self.config.wait })
+    }
+}

@@ -1,0 +1,92 @@
+//! Commands and facts as they travel to a writer in another process, and back; decides nothing.
+
+use crate::{
+    facts, ledger,
+    queue::Prepared,
+    submission::{By, FactSubmission, Submission},
+};
+use domain::ids::{AccountId, CommandId};
+use event_log::{Headers, Position, Record, RecordKind, Stored};
+use event_schemas::{self as schemas, CommandEnvelope, DecodeError, decode_command, encode_command};
+use std::sync::Arc;
+
+/// First size of a request's buffer: an order fits.
+const REQUEST_BYTES: usize = 512;
+
+/// A command as its record.
+pub(crate) fn of_command(command: &Prepared<Submission>) -> Record {
+    let account = command.item.account.as_str();
+    record(RecordKind::Command, account, &ledger::envelope(&command.item, &command.body))
+}
+
+/// A fact as its record.
+pub(crate) fn of_fact(fact: &Prepared<FactSubmission>) -> Record {
+    record(RecordKind::Fact, &fact.item.fact.key(), &facts::envelope(&fact.item, &fact.body))
+}
+
+fn record(kind: RecordKind, key: &str, envelope: &CommandEnvelope<'_>) -> Record {
+    let mut value = Vec::with_capacity(REQUEST_BYTES);
+    encode_command(envelope, &mut value);
+    let headers = Headers::request(kind, envelope.id.as_ref().into(), envelope.issued_at.micros(), None);
+    Record { key: Some(key.into()), headers, value: value.into() }
+}
+
+/// Reads a command.
+///
+/// # Errors
+/// In words, when it is none that this release reads.
+pub(crate) fn command(stored: &Stored) -> Result<Prepared<Submission>, String> {
+    let envelope = envelope(stored, RecordKind::Command)?;
+    let account = stored.record.key.as_deref().ok_or("it is of no account")?;
+    let account = AccountId::new(account).map_err(|error| format!("its account: {error}"))?;
+    let command = envelope.command().map_err(words)?;
+    let min_position = envelope.min_position.as_deref().map(Box::from);
+    let min_market = min_position.as_deref().map(str::parse::<Position>).transpose();
+    let min_market = min_market.map_err(|error| error.to_string())?.and_then(|min| min.wanted_of_market());
+    let Common { id, by, request_id } = common(&envelope)?;
+    let issued_at = envelope.issued_at;
+    Ok(ledger::prepare(Submission { account, id, by, command, request_id, min_market, min_position, issued_at }))
+}
+
+/// Reads a fact.
+///
+/// # Errors
+/// In words, when it is none that this release reads.
+pub(crate) fn fact(stored: &Stored) -> Result<Prepared<FactSubmission>, String> {
+    let envelope = envelope(stored, RecordKind::Fact)?;
+    let fact = envelope.fact().map_err(words)?;
+    let Common { id, by, request_id } = common(&envelope)?;
+    Ok(facts::prepare(FactSubmission { id, by, fact, request_id, issued_at: envelope.issued_at }))
+}
+
+fn envelope(stored: &Stored, kind: RecordKind) -> Result<CommandEnvelope<'_>, String> {
+    let found = stored.record.headers.ce_type;
+    if found != kind {
+        return Err(format!("it is a {}, not a {}", found.name(), kind.name()));
+    }
+    decode_command(&stored.record.value).map_err(words)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn words(error: DecodeError) -> String {
+    error.to_string()
+}
+
+struct Common {
+    id: CommandId,
+    by: Arc<By>,
+    request_id: Option<Box<str>>,
+}
+
+fn common(envelope: &CommandEnvelope<'_>) -> Result<Common, String> {
+    let id = CommandId::new(&envelope.id).map_err(|error| format!("its id: {error}"))?;
+    let schemas::By { subject, role, session, origin, algo_id } = &envelope.by;
+    let by = By {
+        subject: subject.as_ref().into(),
+        role: *role,
+        session: session.as_deref().map(Into::into),
+        origin: origin.as_deref().map(Into::into),
+        algo_id: algo_id.as_deref().map(Into::into),
+    };
+    Ok(Common { id, by: Arc::new(by), request_id: envelope.request_id.as_deref().map(Into::into) })
+}

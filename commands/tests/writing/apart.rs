@@ -1,0 +1,431 @@
+//! Writers apart from desks: commands travel through the log of requests, and any writer may die or be doubled.
+
+use crate::common::*;
+use commands::{Answer, Config, Partition, Remote, Writing, remote, write};
+use domain::{command::Submitter, event::EventData, rejection::Rejection};
+use event_log::{
+    BoxFuture, Error, EventLog, Follow, Headers, Record, RecordKind, Requests, Stored, Topic,
+    memory::Memory,
+    rule::{Reader, Verdict},
+    snapshot::memory::Memory as Snapshots,
+};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+use tokio::sync::watch;
+
+/// A log with its requests, as processes share them.
+struct Apart {
+    log: Memory,
+    put: Memory,
+    clock: Arc<Driven>,
+}
+
+/// A process of writers, and the partitions that it is given.
+struct Process {
+    writing: Writing,
+    given: watch::Sender<BTreeSet<Partition>>,
+}
+
+impl Process {
+    /// Waits until it answers in these partitions.
+    async fn serves(&self, partitions: &[Partition]) {
+        let wanted: BTreeSet<_> = partitions.iter().copied().collect();
+        let mut served = self.writing.served();
+        let serves = served.wait_for(|served| wanted.is_subset(served));
+        tokio::time::timeout(LIMIT, serves).await.expect("within the limit").expect("it is at work");
+    }
+}
+
+const BOTH: [Partition; 2] = [(Topic::Ledger, 0), (Topic::Market, 0)];
+
+impl Apart {
+    fn new() -> Self {
+        let log = Memory::new(1);
+        Self { put: log.requests(), log, clock: Driven::at(MORNING) }
+    }
+
+    fn requests(&self) -> Requests {
+        Requests::new(Arc::new(self.put.clone()))
+    }
+
+    async fn process_over(&self, log: Arc<dyn EventLog>, config: Config) -> Process {
+        let (given, gives) = watch::channel(BOTH.into());
+        let writing = write(log, self.requests(), config, gives).await.unwrap();
+        Process { writing, given }
+    }
+
+    async fn process(&self) -> Process {
+        self.process_over(Arc::new(self.log.clone()), config(&self.clock)).await
+    }
+
+    async fn desk(&self) -> Remote {
+        remote::open(Arc::new(self.log.clone()), self.requests(), config(&self.clock)).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn commands_are_answered_in_the_ledger_each_by_one_entry_at_its_own_source() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    accepted(remote.desk.submit(client("A", "d", deposit("7.00"))).await);
+    assert_eq!(refused(remote.desk.submit(client("A", "w", withdraw("9.00"))).await), Rejection::InsufficientCash);
+    let batch = (0..100).map(|number| client("A", &format!("b{number}"), deposit("1.00"))).collect();
+    let seqs: Vec<_> = remote.desk.submit_all(batch).await.into_iter().map(|a| accepted(a).outcome.seq).collect();
+    assert_eq!(seqs, (4..104).collect::<Vec<_>>());
+    process.writing.stop().await;
+    let entries = live(&apart.log).await;
+    assert_eq!(entries.iter().map(|entry| entry.source).collect::<Vec<_>>(), (0..103).collect::<Vec<_>>());
+    let asked = apart.put.read(Topic::Ledger, 0, 0, 1_000).await.unwrap();
+    for (entry, asked) in entries.iter().zip(&asked) {
+        let held = event_schemas::decode_command(&asked.record.value).unwrap();
+        assert_eq!(entry.command, held, "an entry holds what it answers as it was asked");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_another_desk_used_has_its_first_outcome_and_an_entry_that_repeats() {
+    let apart = Apart::new();
+    let (process, one) = (apart.process().await, apart.desk().await);
+    accepted(one.desk.submit(client("A", "open", open())).await);
+    let first = accepted(one.desk.submit(client("A", "d", deposit("7.00"))).await);
+    let refused_first = refused(one.desk.submit(client("A", "w", withdraw("9.00"))).await);
+    let other = apart.desk().await;
+    let again = answered(other.desk.submit(client("A", "d", deposit("7.00"))).await);
+    assert_eq!((again.outcome, again.replayed), (first.outcome.clone(), true));
+    assert_eq!(refused(other.desk.submit(client("A", "w", withdraw("9.00"))).await), refused_first);
+    let conflict = other.desk.submit(client("A", "d", deposit("8.00"))).await;
+    assert!(matches!(conflict, Answer::KeyReused { .. }), "{conflict:?}");
+    // Asked by hand, so that no desk answers from what it knows.
+    let asked = apart.put.read(Topic::Ledger, 0, 1, 1).await.unwrap();
+    let other_content = client("A", "d", deposit("8.00"));
+    let sources = apart.put.append(Topic::Ledger, 0, None, vec![asked[0].record.clone()]).await.unwrap();
+    let repeat = await_entry(&apart.log, |entry| entry.source == i64::try_from(sources).unwrap()).await;
+    assert_eq!((repeat.outcome, repeat.first), (event_schemas::Outcome::Repeat, Some(first.outcome.seq)));
+    assert!(repeat.events.is_empty());
+    // And other content under the key is refused in an entry of its own.
+    let value = String::from_utf8(asked[0].record.value.to_vec()).unwrap().replace("7.00", "8.00");
+    let changed = Record { value: value.into_bytes().into(), ..asked[0].record.clone() };
+    let source = apart.put.append(Topic::Ledger, 0, None, vec![changed]).await.unwrap();
+    let entry = await_entry(&apart.log, |entry| entry.source == i64::try_from(source).unwrap()).await;
+    let [event] = entry.events.as_slice() else { panic!("{entry:?}") };
+    let EventData::CommandRefused(refused) = &event.data else { panic!("{event:?}") };
+    assert_eq!(refused.code, Rejection::IdempotencyKeyReused);
+    let outcome = other.desk.outcome(&other_content.account, Submitter::Client, &other_content.id).await.unwrap();
+    assert_eq!(outcome.outcome, first.outcome, "one key, one outcome");
+    process.writing.stop().await;
+}
+
+#[tokio::test]
+async fn starts_at_last_plus_one_not_group_offset() {
+    let apart = Apart::new();
+    let remote = apart.desk().await;
+    for round in 0..3 {
+        // Asked while nobody answers.
+        let desk = Arc::clone(&remote.desk);
+        let waiting = tokio::spawn(async move { desk.submit(client("A", &format!("{round}"), deposit("1.00"))).await });
+        apart.put.follow(Topic::Ledger, 0, round).next().await.unwrap();
+        let process = apart.process().await;
+        answered(waiting.await.unwrap());
+        // A crash: nothing is said to anybody.
+        drop(process);
+    }
+    let sources: Vec<_> = live(&apart.log).await.iter().map(|entry| entry.source).collect();
+    assert_eq!(sources, [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn command_log_start_beyond_last_halts() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    process.writing.stop().await;
+    // The same requests by name, with nothing in them.
+    let lost = Apart { put: apart.log.requests(), log: apart.log.clone(), clock: Arc::clone(&apart.clock) };
+    let process = lost.process().await;
+    process.serves(&[(Topic::Market, 0)]).await;
+    let asked = lost.put.append(Topic::Ledger, 0, None, vec![asked_open(&apart).await]).await.unwrap();
+    assert_eq!(asked, 0);
+    assert!(!process.writing.served().borrow().contains(&(Topic::Ledger, 0)));
+    process.writing.stop().await;
+    assert_eq!(live(&apart.log).await.len(), 1, "nothing was answered over what was lost");
+}
+
+async fn asked_open(apart: &Apart) -> Record {
+    apart.put.read(Topic::Ledger, 0, 0, 1).await.unwrap()[0].record.clone()
+}
+
+#[tokio::test]
+async fn topic_id_change_halts() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    process.writing.stop().await;
+    // Other requests, as many of them.
+    let other = Apart { put: Memory::new(1), log: apart.log.clone(), clock: Arc::clone(&apart.clock) };
+    let asked = asked_open(&apart).await;
+    other.put.append(Topic::Ledger, 0, None, vec![asked.clone(), asked]).await.unwrap();
+    let before = apart.log.tail(Topic::Ledger, 0).await.unwrap();
+    let (given, gives) = watch::channel(BTreeSet::from([(Topic::Ledger, 0)]));
+    let writing = write(Arc::new(apart.log.clone()), other.requests(), config(&apart.clock), gives).await.unwrap();
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(writing.served().borrow().is_empty());
+    writing.stop().await;
+    drop(given);
+    assert_eq!(apart.log.tail(Topic::Ledger, 0).await.unwrap(), before, "it does not even claim");
+}
+
+#[tokio::test]
+async fn a_request_that_is_none_halts_its_partition_and_nothing_behind_it_is_answered() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    let asked = asked_open(&apart).await;
+    let headers = Headers::request(RecordKind::Command, "odd".into(), 0, None);
+    let odd = Record { headers, value: b"{\"what\":1}"[..].into(), ..asked.clone() };
+    apart.put.append(Topic::Ledger, 0, None, vec![odd, asked]).await.unwrap();
+    // The market goes on.
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    process.writing.stop().await;
+    assert_eq!(live(&apart.log).await.len(), 1);
+}
+
+#[tokio::test]
+async fn another_process_takes_over_and_every_command_is_answered_once() {
+    let apart = Apart::new();
+    let remote = apart.desk().await;
+    let mut keys = HashSet::new();
+    for round in 0..5 {
+        let process = apart.process().await;
+        process.serves(&BOTH).await;
+        let asked: Vec<_> = (0..50)
+            .map(|number| {
+                let desk = Arc::clone(&remote.desk);
+                let key = format!("{round}/{number}");
+                keys.insert(key.clone());
+                tokio::spawn(async move { desk.submit(client("A", &key, deposit("1.00"))).await })
+            })
+            .collect();
+        for _ in 0..round * 7 {
+            tokio::task::yield_now().await;
+        }
+        // Killed in the middle of it; the next answers what is left.
+        drop(process);
+        let next = apart.process().await;
+        for answer in asked {
+            answered(answer.await.unwrap());
+        }
+        next.writing.stop().await;
+    }
+    let entries = live(&apart.log).await;
+    let first: Vec<_> = entries.iter().filter(|e| e.outcome != event_schemas::Outcome::Repeat).collect();
+    assert_eq!(first.iter().map(|entry| entry.command.id.to_string()).collect::<HashSet<_>>(), keys);
+    assert_eq!(first.len(), keys.len());
+    assert_eq!(
+        entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
+        (1..=entries.len() as u64).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn two_processes_forced_on_one_partition_answer_every_command_once() {
+    let apart = Apart::new();
+    let remote = apart.desk().await;
+    let (one, other) = (apart.process().await, apart.process().await);
+    for number in 0..40 {
+        answered(remote.desk.submit(client("A", &format!("{number}"), deposit("1.00"))).await);
+    }
+    one.writing.stop().await;
+    other.writing.stop().await;
+    let entries = live(&apart.log).await;
+    assert_eq!(entries.iter().map(|entry| entry.source).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
+}
+
+/// A log whose appends are held back, as those of a process that was stopped; then they land blindly at the end.
+struct Held {
+    log: Memory,
+    held: watch::Receiver<bool>,
+}
+
+impl EventLog for Held {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.log.partitions(topic)
+    }
+    fn commands_id(&self) -> uuid::Uuid {
+        self.log.commands_id()
+    }
+    fn append(
+        &self,
+        topic: Topic,
+        partition: u32,
+        _at: Option<u64>,
+        records: Vec<Record>,
+    ) -> BoxFuture<'_, Result<u64, Error>> {
+        let mut held = self.held.clone();
+        Box::pin(async move {
+            drop(held.wait_for(|held| !*held).await.map(drop));
+            self.log.append(topic, partition, None, records).await
+        })
+    }
+    fn read(&self, t: Topic, p: u32, from: u64, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        self.log.read(t, p, from, max)
+    }
+    fn read_at(&self, t: Topic, p: u32, at: Vec<u64>) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        self.log.read_at(t, p, at)
+    }
+    fn offsets_of(
+        &self,
+        topic: Topic,
+        partition: u32,
+        key: &str,
+        from: u64,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
+        self.log.offsets_of(topic, partition, key, from, max)
+    }
+    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, Error>> {
+        self.log.tail(topic, partition)
+    }
+    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
+        self.log.follow(topic, partition, from)
+    }
+}
+
+#[tokio::test]
+async fn zombie_paused_across_failover_changes_nothing() {
+    let apart = Apart::new();
+    let remote = apart.desk().await;
+    let (hold, held) = watch::channel(false);
+    let zombie = apart.process_over(Arc::new(Held { log: apart.log.clone(), held }), config(&apart.clock)).await;
+    zombie.serves(&BOTH).await;
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    hold.send_replace(true);
+    // It decides this one, and is stopped before it is appended.
+    let desk = Arc::clone(&remote.desk);
+    let waiting = tokio::spawn(async move { desk.submit(client("A", "d", deposit("7.00"))).await });
+    apart.put.follow(Topic::Ledger, 0, 1).next().await.unwrap();
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    let next = apart.process().await;
+    accepted(waiting.await.unwrap());
+    accepted(remote.desk.submit(client("A", "d2", deposit("8.00"))).await);
+    let before = live(&apart.log).await.len();
+    // It wakes, and what it had decided lands.
+    let landed = apart.log.tail(Topic::Ledger, 0).await.unwrap();
+    zombie.given.send_replace(BTreeSet::new());
+    hold.send_replace(false);
+    let batch = apart.log.follow(Topic::Ledger, 0, landed).next().await.unwrap();
+    assert_eq!(batch[0].record.headers.ce_type, RecordKind::Entry);
+    accepted(remote.desk.submit(client("A", "d3", deposit("9.00"))).await);
+    zombie.writing.stop().await;
+    next.writing.stop().await;
+    assert!(dead(&apart.log).await >= 1, "what it appended is dead by the rule");
+    let entries = live(&apart.log).await;
+    assert_eq!(entries.len(), before + 1);
+    assert_eq!(entries.iter().map(|entry| entry.source).collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+async fn dead(log: &Memory) -> usize {
+    let mut reader = Reader::default();
+    let verdicts = records(log).await.into_iter().map(|stored| reader.fold(stored.offset, &stored.record.headers));
+    verdicts.filter(|verdict| matches!(verdict, Ok(Verdict::Dead(_)))).count()
+}
+
+#[tokio::test]
+async fn due_work_goes_through_the_requests_and_is_done_once() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    accepted(remote.desk.submit(client("A", "d", deposit("10000.00"))).await);
+    let orders = (0..3).map(|n| submission("A", &format!("o{n}"), Submitter::Operator, buy(1, "100.00"))).collect();
+    remote.desk.submit_all(orders).await.into_iter().for_each(|answer| drop(accepted(answer)));
+    apart.clock.set("2026-11-24T15:31:00+05:30");
+    let expired = await_entry(&apart.log, |entry| entry.command.id == "expire/A-5").await;
+    assert_eq!(expired.command.by.role, Submitter::System);
+    process.writing.stop().await;
+    apart.clock.advance_ms(60_000);
+    let process = apart.process().await;
+    process.serves(&BOTH).await;
+    accepted(remote.desk.submit(client("A", "late", deposit("1.00"))).await);
+    process.writing.stop().await;
+    let entries = live(&apart.log).await;
+    assert_eq!(entries.iter().filter(|entry| entry.command.kind == "expire_order").count(), 3);
+    assert_eq!(entries.len() as u64, apart.put.tail(Topic::Ledger, 0).await.unwrap(), "one entry for each request");
+}
+
+#[tokio::test]
+async fn a_command_waits_for_the_market_facts_it_names_and_what_was_made_up_is_refused() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    accepted(remote.desk.submit(client("A", "d", deposit("10000.00"))).await);
+    let listed = accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    let after = |next: u64| {
+        let position = event_log::Position::after(Topic::Market, 0, next - 1);
+        (position.wanted_of_market(), Some(position.to_string().into()))
+    };
+    let (min_market, min_position) = after(listed.offset + 1);
+    let order = commands::Submission { min_market, min_position, ..client("A", "o", buy(1, "100.00")) };
+    accepted(remote.desk.submit(order).await);
+    let (min_market, min_position) = after(9_999);
+    let early = commands::Submission { min_market, min_position, ..client("A", "early", buy(1, "100.00")) };
+    assert_eq!(refused(remote.desk.submit(early).await), Rejection::MarketBehind);
+    process.writing.stop().await;
+}
+
+#[tokio::test]
+async fn the_venue_in_a_process_of_its_own_fills_orders() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    let simulated = Config { simulated_venue: true, ..config(&apart.clock) };
+    let venue = remote::open(Arc::new(apart.log.clone()), apart.requests(), simulated).await.unwrap();
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    accepted(remote.desk.submit_fact(fact("p1", last("2500.00", MORNING))).await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    accepted(remote.desk.submit(client("A", "d", deposit("100000.00"))).await);
+    accepted(remote.desk.submit(client("A", "o", buy(10, "2550.00"))).await);
+    let filled = |entry: &event_schemas::Entry<'_>| entry.command.kind == "record_fill";
+    assert_eq!(await_entry(&apart.log, filled).await.command.by.role, Submitter::Venue);
+    drop(venue);
+    process.writing.stop().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_shortens_the_start_and_keys_before_it_keep_their_outcome() {
+    let apart = Apart::new();
+    let store = Arc::new(Snapshots::default());
+    let with_store = || Config {
+        snapshots: Some(Arc::clone(&store) as _),
+        snapshot_entries: 20,
+        books_max: 1,
+        ..config(&apart.clock)
+    };
+    let log: Arc<dyn EventLog> = Arc::new(apart.log.clone());
+    let process = apart.process_over(Arc::clone(&log), with_store()).await;
+    let remote = remote::open(Arc::clone(&log), apart.requests(), with_store()).await.unwrap();
+    for number in 0..30 {
+        accepted(remote.desk.submit(client(&format!("A{number}"), "open", open())).await);
+        accepted(remote.desk.submit(client(&format!("A{number}"), "d", deposit("1.00"))).await);
+    }
+    process.writing.stop().await;
+    let process = apart.process_over(Arc::clone(&log), with_store()).await;
+    // A desk that starts now folds only what came since the snapshot; older keys are looked up there.
+    let later = remote::open(Arc::clone(&log), apart.requests(), with_store()).await.unwrap();
+    let first = later.desk.outcome(&account("A0"), Submitter::Client, &id("d")).await.unwrap();
+    assert_eq!(first.outcome.seq, 2);
+    for number in 0..30 {
+        let again = answered(later.desk.submit(client(&format!("A{number}"), "d", deposit("1.00"))).await);
+        assert!(again.replayed && again.outcome.seq == 2, "{again:?}");
+    }
+    let new = accepted(later.desk.submit(client("A7", "new", deposit("1.00"))).await);
+    assert_eq!(new.outcome.seq, 4, "open, deposit, and the entry that repeats it came before");
+    process.writing.stop().await;
+    let repeats = live(&apart.log).await.iter().filter(|e| e.outcome == event_schemas::Outcome::Repeat).count();
+    assert_eq!(repeats, 30);
+}
