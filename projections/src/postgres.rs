@@ -21,15 +21,20 @@ mod loading;
 mod market;
 mod partition;
 mod projector;
+mod reading;
 mod rows;
+mod waiting;
 
+use self::waiting::Seen;
 use crate::{Error, Position, account::Account, view::Stop};
 use domain::ids::AccountId;
 use event_log::{EventLog, Topic, partition_of, postgres::Database};
 use sqlx::{PgConnection, Row};
+use std::sync::Arc;
 
 pub use journal::JournalEntry;
 pub use projector::{Clock, Projector, project};
+pub use reading::AccountAt;
 
 /// Rises when the own form of any row changes: rows of another shape are not read. Views are folded again then.
 const SHAPE: i64 = 1;
@@ -40,6 +45,7 @@ pub struct Postgres {
     database: Database,
     ledger_partitions: u32,
     market_partitions: u32,
+    seen: Arc<Seen>,
 }
 
 /// What stops a piece of work.
@@ -68,11 +74,9 @@ impl Postgres {
     /// # Errors
     /// When the database cannot be asked, or holds the views of another log or another release.
     pub async fn open(database: Database, log: &dyn EventLog) -> Result<Self, Error> {
-        let views = Self {
-            database,
-            ledger_partitions: log.partitions(Topic::Ledger),
-            market_partitions: log.partitions(Topic::Market),
-        };
+        let (ledger_partitions, market_partitions) = (log.partitions(Topic::Ledger), log.partitions(Topic::Market));
+        let seen = Arc::new(Seen::new(Position::start(ledger_partitions, market_partitions)));
+        let views = Self { database, ledger_partitions, market_partitions, seen };
         let id = log.commands_id().to_string();
         let (of, shape) = views.answer(views.claim(&id)).await?;
         if of != id {
@@ -151,8 +155,8 @@ impl Postgres {
     pub async fn account(&self, id: &AccountId) -> Result<(Option<Account>, u64), Error> {
         let partition = partition_of(id.as_str(), self.ledger_partitions);
         let read = async { loading::account(&mut *self.database.pool().acquire().await?, id, partition).await };
-        let (account, reader) = self.answer(read).await?;
-        Ok((account, reader.offset))
+        let loaded = self.answer(read).await?;
+        Ok((loaded.account, loaded.reader.offset))
     }
 
     /// Waits for one piece of work, not for ever, and names what went wrong.

@@ -37,6 +37,22 @@ pub struct DayRow {
     pub offset: u64,
 }
 
+impl DayRow {
+    /// What the market entry at an offset says.
+    pub(crate) fn of(fact: &DayPrice, offset: u64) -> Self {
+        Self {
+            date: fact.date,
+            open: fact.open,
+            high: fact.high,
+            low: fact.low,
+            close: fact.close,
+            previous_close: fact.previous_close,
+            volume: fact.volume,
+            offset,
+        }
+    }
+}
+
 /// A live price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
@@ -157,16 +173,7 @@ impl PriceRow {
 
     /// A fact that is there already, as a snapshot held it, changes nothing.
     pub(crate) fn record_day(&mut self, fact: &DayPrice, offset: u64) {
-        let day = DayRow {
-            date: fact.date,
-            open: fact.open,
-            high: fact.high,
-            low: fact.low,
-            close: fact.close,
-            previous_close: fact.previous_close,
-            volume: fact.volume,
-            offset,
-        };
+        let day = DayRow::of(fact, offset);
         let at = match self.days.last() {
             Some(last) if last.date > day.date => self.days.partition_point(|earlier| earlier.date <= day.date),
             _ => self.days.len(),

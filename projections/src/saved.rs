@@ -256,6 +256,15 @@ impl Saver {
     }
 }
 
+/// A fact of the market, whose own form leaves out what is absent.
+#[derive(Deserialize)]
+#[serde(bound = "T: serde::de::DeserializeOwned")]
+pub(crate) struct Fact<T>(#[serde(with = "as_json")] pub(crate) T);
+
+/// The same, borrowed: both have the same form.
+#[derive(Serialize)]
+pub(crate) struct FactRef<'a, T: Serialize>(#[serde(with = "as_json")] pub(crate) &'a T);
+
 /// Of things whose own form leaves out what is absent, which a form without names cannot tell.
 pub(crate) mod as_json {
     use serde::{Deserialize, Deserializer, Serializer, de::DeserializeOwned};

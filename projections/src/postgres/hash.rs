@@ -9,18 +9,17 @@ use crate::{
     Error, StateHashes, instruments, navs, prices,
     prices::{DayRow, Live},
     row::Rows,
-    saved::as_json,
+    saved::Fact,
     view::View,
 };
 use domain::{
     ids::{AccountId, InstrumentId, SchemeCode},
-    market::{CalendarDay, Instrument, Scheme},
+    market::{CalendarDay, DayPrice, Instrument, LastPrice, Scheme},
     money::{Nav, Price},
     time::Date,
 };
 use futures::TryStreamExt;
 use rust_decimal::Decimal;
-use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use sqlx::{Acquire, PgConnection, Row, postgres::PgRow};
 
@@ -104,11 +103,6 @@ async fn accounts(connection: &mut PgConnection, hashes: &mut [Hashing]) -> Resu
     }
 }
 
-/// A fact as [`super::rows`] keeps it.
-#[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct Fact<T>(#[serde(with = "as_json")] T);
-
 async fn listings(connection: &mut PgConnection, hashing: &mut Hashing) -> Result<(), Failure> {
     let mut all =
         sqlx::query("select row from instruments order by instrument, valid_from nulls first").fetch(&mut *connection);
@@ -136,25 +130,14 @@ async fn day_prices(connection: &mut PgConnection, hashing: &mut Hashing) -> Res
     )
     .fetch(connection);
     while let Some(row) = all.try_next().await? {
-        let id = InstrumentId::new(row.try_get("instrument")?).map_err(|_| Failure::Row("an instrument".into()))?;
-        match date(&row)? {
-            Some(date) => {
-                let day = DayRow {
-                    date,
-                    open: price(&row, "open")?,
-                    high: price(&row, "high")?,
-                    low: price(&row, "low")?,
-                    close: price(&row, "close")?,
-                    previous_close: smallest(&row, "previous_close", Price::SCALE)?.map(Price::from_smallest),
-                    volume: row.try_get("volume")?,
-                    offset: row.try_get::<i64, _>("recorded_offset")?.cast_unsigned(),
-                };
-                hashing.write(|rows| prices::write_day(&id, &day, rows));
+        match day_price(&row)? {
+            Some(fact) => {
+                let day = DayRow::of(&fact, row.try_get::<i64, _>("recorded_offset")?.cast_unsigned());
+                hashing.write(|rows| prices::write_day(&fact.instrument, &day, rows));
             }
             None => {
-                let at = checkpoint::timestamp(row.try_get("traded_at")?);
-                let live = Live { last: price(&row, "open")?, at };
-                hashing.write(|rows| prices::write_live(&id, live, rows));
+                let LastPrice { instrument, last, at } = live_price(&row)?;
+                hashing.write(|rows| prices::write_live(&instrument, Live { last, at }, rows));
             }
         }
     }
@@ -170,19 +153,49 @@ async fn schemes(connection: &mut PgConnection, hashing: &mut Hashing) -> Result
     )
     .fetch(connection);
     while let Some(row) = all.try_next().await? {
-        match date(&row)? {
+        match nav(&row)? {
             None => {
                 let Fact::<Scheme>(fact) = whole(&row)?;
                 hashing.write(|rows| navs::write_scheme(&fact, rows));
             }
-            Some(date) => {
-                let code = SchemeCode::new(row.try_get("scheme")?).map_err(|_| Failure::Row("a scheme".into()))?;
-                let nav = smallest(&row, "nav", Nav::SCALE)?.ok_or_else(|| Failure::Row("a NAV".into()))?;
-                hashing.write(|rows| navs::write_nav(&code, date, Nav::from_smallest(nav), rows));
-            }
+            Some((code, date, nav)) => hashing.write(|rows| navs::write_nav(&code, date, nav, rows)),
         }
     }
     Ok(())
+}
+
+/// The prices of a day in a row; without a day it is a live one.
+pub(super) fn day_price(row: &PgRow) -> Result<Option<DayPrice>, Failure> {
+    let Some(date) = date(row)? else { return Ok(None) };
+    Ok(Some(DayPrice {
+        instrument: instrument(row)?,
+        date,
+        open: price(row, "open")?,
+        high: price(row, "high")?,
+        low: price(row, "low")?,
+        close: price(row, "close")?,
+        previous_close: smallest(row, "previous_close", Price::SCALE)?.map(Price::from_smallest),
+        volume: row.try_get("volume")?,
+        corrects: None,
+    }))
+}
+
+/// The live price in a row, which stands where a day has its first.
+pub(super) fn live_price(row: &PgRow) -> Result<LastPrice, Failure> {
+    let at = checkpoint::timestamp(row.try_get("traded_at")?);
+    Ok(LastPrice { instrument: instrument(row)?, last: price(row, "open")?, at })
+}
+
+/// A day's NAV in a row; without a day it is a scheme.
+pub(super) fn nav(row: &PgRow) -> Result<Option<(SchemeCode, Date, Nav)>, Failure> {
+    let Some(date) = date(row)? else { return Ok(None) };
+    let code = SchemeCode::new(row.try_get("scheme")?).map_err(|_| Failure::Row("a scheme".into()))?;
+    let nav = smallest(row, "nav", Nav::SCALE)?.ok_or_else(|| Failure::Row("a NAV".into()))?;
+    Ok(Some((code, date, Nav::from_smallest(nav))))
+}
+
+fn instrument(row: &PgRow) -> Result<InstrumentId, Failure> {
+    InstrumentId::new(row.try_get("instrument")?).map_err(|_| Failure::Row("an instrument".into()))
 }
 
 fn price(row: &PgRow, name: &str) -> Result<Price, Failure> {

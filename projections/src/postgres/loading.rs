@@ -1,7 +1,10 @@
 //! Accounts taken back from the database exactly as the fold left them; folds nothing and writes nothing.
 
 use super::Failure;
-use crate::account::Account;
+use crate::{
+    account::Account,
+    view::{Stop, View},
+};
 use domain::{
     ids::{AccountId, Folio, InstrumentId, SchemeCode},
     money::Money,
@@ -50,36 +53,56 @@ pub(super) async fn accounts(
     Ok(parts.into_iter().map(|(id, parts)| (id, parts.whole())).collect())
 }
 
-/// One account, and how far its partition is folded, as of one moment; absent when it has no entry.
-pub(super) async fn account(
-    connection: &mut PgConnection,
-    id: &AccountId,
-    partition: u32,
-) -> Result<(Option<Account>, Reader), Failure> {
+/// One account, how far its partition is folded, and which views stopped that its rows or their worth depend on.
+pub(super) struct Loaded {
+    /// Absent when it has no entry.
+    pub(super) account: Option<Account>,
+    pub(super) reader: Reader,
+    pub(super) stops: Vec<Stop>,
+}
+
+/// All of it as of one moment.
+pub(super) async fn account(connection: &mut PgConnection, id: &AccountId, partition: u32) -> Result<Loaded, Failure> {
     let one = sqlx::AssertSqlSafe(format!(
         "{ACCOUNTS} union all
-         select 'at', '', next_offset, term::text, last::text, writer from checkpoints where topic = $2 and partition = $3"
+         select 'at', '', next_offset, term::text, last::text, writer from checkpoints
+             where topic = $2 and partition = $3
+         union all select 'stop', partition::text, entry_offset, view, reason, '' from view_stops"
     ));
     let ids = vec![id.as_str()];
     let one = sqlx::query(one).bind(ids).bind(Topic::Ledger.name()).bind(partition.cast_signed());
-    let (mut parts, mut reader) = (BTreeMap::new(), Reader::default());
+    let (mut parts, mut reader, mut stops) = (BTreeMap::new(), Reader::default(), Vec::new());
     for row in one.fetch_all(connection).await? {
-        if row.try_get::<&str, _>("list")? == "at" {
-            let number = |name: &str| -> Result<i64, Failure> {
-                row.try_get::<&str, _>(name)?.parse().map_err(|_| Failure::Row("a checkpoint".into()))
-            };
-            let writer = row.try_get::<&[u8], _>("row")?.try_into().map_err(|_| Failure::Row("a checkpoint".into()))?;
-            reader = Reader {
-                offset: row.try_get::<i64, _>("seq")?.cast_unsigned(),
-                term: number("one")?.cast_unsigned(),
-                writer: u128::from_le_bytes(writer),
-                last: number("other")?,
-            };
-        } else {
-            add(&mut parts, &row)?;
+        match row.try_get("list")? {
+            "at" => reader = reader_of(&row)?,
+            "stop" => stops.extend(stop_of(&row, partition)?),
+            _ => add(&mut parts, &row)?,
         }
     }
-    Ok((parts.remove(id).map(Parts::whole), reader))
+    Ok(Loaded { account: parts.remove(id).map(Parts::whole), reader, stops })
+}
+
+fn reader_of(row: &PgRow) -> Result<Reader, Failure> {
+    let bad = || Failure::Row("a checkpoint".into());
+    Ok(Reader {
+        offset: row.try_get::<i64, _>("seq")?.cast_unsigned(),
+        term: row.try_get::<&str, _>("one")?.parse::<i64>().map_err(|_| bad())?.cast_unsigned(),
+        writer: u128::from_le_bytes(row.try_get::<&[u8], _>("row")?.try_into().map_err(|_| bad())?),
+        last: row.try_get::<&str, _>("other")?.parse().map_err(|_| bad())?,
+    })
+}
+
+/// A stop that answers about an account of this partition have to know.
+fn stop_of(row: &PgRow, partition: u32) -> Result<Option<Stop>, Failure> {
+    let (name, stopped): (&str, &str) = (row.try_get("one")?, row.try_get("account")?);
+    let Some(view) = View::ALL.iter().copied().find(|view| view.name() == name) else { return Ok(None) };
+    let stop = Stop {
+        view,
+        partition: stopped.parse().map_err(|_| Failure::Row("a stop".into()))?,
+        offset: row.try_get::<i64, _>("seq")?.cast_unsigned(),
+        reason: row.try_get::<String, _>("other")?.into(),
+    };
+    Ok(Some(stop).filter(|stop| view.topic() == Topic::Market || stop.partition == partition))
 }
 
 fn add(parts: &mut BTreeMap<AccountId, Parts>, row: &PgRow) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ use crate::{
     orders::{self, FundAsked, FundOrderRow, OrderRow},
     pnl::{FolioLots, Instrument as InstrumentLots},
     prices::{DayRow, LiveRow},
-    saved::as_json,
+    saved::FactRef,
     trades::{Origin, TradeRow, flag_name, kind_name, unmatched_name},
 };
 use domain::{
@@ -29,7 +29,6 @@ use domain::{
     position::Shares,
     time::{Date, Timestamp},
 };
-use serde::Serialize;
 
 /// Every table, for tests that look into all of them.
 #[cfg(test)]
@@ -451,15 +450,11 @@ pub(super) const INSTRUMENTS: Table = Table {
     ],
 };
 
-/// A fact whose own form leaves out what is absent.
-#[derive(Serialize)]
-struct Fact<'a, T: Serialize>(#[serde(with = "as_json")] &'a T);
-
 pub(super) fn instrument(columns: &mut Columns, fact: &Instrument) {
     let row = columns.row().text(fact.instrument.as_str()).day_or_none(fact.from);
     row.text_or_none(fact.isin.as_ref().map(Isin::as_str)).text(fact.symbol.as_str()).text(fact.exchange.as_str());
     row.text(fact.series.as_str()).amount_or_none(fact.tick_size).amount_or_none(fact.band_percent);
-    row.whole(&Fact(fact));
+    row.whole(&FactRef(fact));
 }
 
 pub(super) const CALENDAR: Table = Table {
@@ -472,7 +467,7 @@ pub(super) fn calendar_day(columns: &mut Columns, fact: &CalendarDay) {
     let text = |time: Option<domain::time::TimeOfDay>| time.map(|time| time.to_string());
     let row = columns.row().text(fact.exchange.as_str()).day(fact.date).text(day_kind(fact));
     row.text_or_none(text(fact.open).as_deref()).text_or_none(text(fact.close).as_deref());
-    row.flag_or_none(fact.settlement).whole(&Fact(fact));
+    row.flag_or_none(fact.settlement).whole(&FactRef(fact));
 }
 
 pub(super) const PRICE_FACTS: Table = Table {
@@ -526,7 +521,7 @@ pub(super) fn scheme(columns: &mut Columns, fact: &Scheme) {
     row.text_or_none(fact.isin_growth.as_ref().map(Isin::as_str));
     row.text_or_none(fact.isin_reinvestment.as_ref().map(Isin::as_str)).text_or_none(fact.amc.as_deref());
     row.text_or_none(fact.category.as_deref()).text_or_none(fact.plan.as_deref());
-    row.text_or_none(fact.option.as_deref()).whole(&Fact(fact));
+    row.text_or_none(fact.option.as_deref()).whole(&FactRef(fact));
 }
 
 pub(super) const NAV_FACTS: Table = Table {

@@ -20,6 +20,7 @@ use event_schemas::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions};
 use std::{sync::Arc, time::Duration};
 
+mod answers;
 mod outage;
 mod server;
 
