@@ -26,7 +26,7 @@ mod rows;
 mod waiting;
 
 use self::waiting::Seen;
-use crate::{Error, Position, account::Account, view::Stop};
+use crate::{Error, Position, account::Account, saved::SHAPE, view::Stop};
 use domain::ids::AccountId;
 use event_log::{EventLog, Topic, partition_of, postgres::Database};
 use sqlx::{PgConnection, Row};
@@ -35,9 +35,6 @@ use std::sync::Arc;
 pub use journal::JournalEntry;
 pub use projector::{Clock, Projector, project};
 pub use reading::AccountAt;
-
-/// Rises when the own form of any row changes: rows of another shape are not read. Views are folded again then.
-const SHAPE: i64 = 1;
 
 /// All views of one log, in a database. Clones share it.
 #[derive(Clone)]
@@ -82,7 +79,7 @@ impl Postgres {
         if of != id {
             return Err(views.unusable("its views are of another log; choose another database, or clear them"));
         }
-        if shape != SHAPE {
+        if shape != i64::from(SHAPE) {
             let words = format!("its views have shape {shape}, this release writes {SHAPE}: clear them and fold again");
             return Err(views.unusable(&words));
         }
@@ -93,7 +90,7 @@ impl Postgres {
     async fn claim(&self, log: &str) -> Result<(String, i64), Failure> {
         let mut connection = self.database.pool().acquire().await?;
         let say = sqlx::query("insert into views_of (log, shape) values ($1, $2) on conflict do nothing");
-        say.bind(log).bind(SHAPE).execute(&mut *connection).await?;
+        say.bind(log).bind(i64::from(SHAPE)).execute(&mut *connection).await?;
         let said = sqlx::query("select log, shape from views_of").fetch_one(&mut *connection).await?;
         Ok((said.try_get("log")?, said.try_get("shape")?))
     }

@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 use tokio::{sync::watch, task::JoinSet};
 
-/// Rises when the shape of any row changes: a snapshot of another shape is not read.
-const SHAPE: u32 = 4;
+/// Rises when the shape of any row changes: neither a snapshot nor a table of another shape is read.
+pub(crate) const SHAPE: u32 = 4;
 
 /// Items of one save: a millisecond or two of encoding, and some hundred kilobytes.
 const SAVE_ITEMS_MAX: usize = 256;

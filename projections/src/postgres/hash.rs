@@ -45,6 +45,8 @@ impl Postgres {
         let mut connection = self.database.pool().acquire().await?;
         let mut cut = connection.begin().await?;
         sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *cut).await?;
+        // A statement that streams a whole table lasts as long as it takes.
+        sqlx::query("set local statement_timeout = 0").execute(&mut *cut).await?;
         let position = self.position_in(&mut cut).await?;
         let stops = checkpoint::stops(&mut cut).await?.into_iter().map(|stopped| stopped.stop).collect();
         let mut hashes: Vec<Hashing> = View::ALL.iter().map(|_| Hashing::default()).collect();

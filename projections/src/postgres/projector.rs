@@ -1,7 +1,8 @@
 //! Follows every partition of the ledger and the market and folds them into the database; one task a partition.
 //!
 //! While one batch is written the next one gathers, so that batches are as large as the load makes them. Whatever
-//! fails is tried again from the checkpoint, for as long as it takes: nothing is lost and nothing counts twice. A
+//! fails is tried again from the checkpoint, for as long as it takes: nothing is lost and nothing counts twice. Of
+//! several projectors, whoever writes a partition goes on, and the others stand by and try it every few seconds. A
 //! partition that contradicts itself is not read further; others go on.
 
 use super::{
@@ -9,11 +10,12 @@ use super::{
     checkpoint::Checkpoint,
     partition::{Done, Partition},
 };
-use crate::{Error, Position, view::View};
+use crate::{Error, Position, account::words, view::View};
 use domain::time::Timestamp;
 use event_log::{Error as LogError, EventLog, Stored, Topic};
+use futures::FutureExt;
 use parking_lot::Mutex;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -118,7 +120,7 @@ struct Place {
 enum Left {
     /// For good.
     Ended,
-    /// Until it is loaded again, at once.
+    /// Until it is loaded again.
     Overtaken,
 }
 
@@ -135,18 +137,17 @@ impl Place {
         let Self { topic, partition, .. } = *self;
         let mut wait = RETRY_WAIT_MIN;
         while !*stopping.borrow() {
-            match self.follow(&mut stopping, &mut wait).await {
-                Ok(Left::Ended) => return,
-                Ok(Left::Overtaken) => {
-                    tracing::info!(%topic, partition, "another projector was faster; going on from where it is");
-                    wait = RETRY_WAIT_MIN;
-                }
-                Err(Error::Log(LogError::Closed)) => return,
-                Err(error) => {
+            let followed = AssertUnwindSafe(self.follow(&mut stopping, &mut wait)).catch_unwind().await;
+            match followed {
+                Ok(Ok(Left::Ended) | Err(Error::Log(LogError::Closed))) => return,
+                Ok(Ok(Left::Overtaken)) => {
+                    // Whoever is overtaken again and again stands by, and tries seldom.
                     let wait_ms = wait.as_millis();
-                    tracing::warn!(%topic, partition, %error, wait_ms, "views cannot be written; trying again");
-                    self.metrics.failures.increment(1);
+                    tracing::info!(%topic, partition, wait_ms, "another projector was faster; it is left to it for now");
                 }
+                Ok(Err(error)) => self.failed(&error.to_string(), wait),
+                // A fold that panics stops its view; this is a mistake elsewhere, and must not end in silence.
+                Err(panic) => self.failed(&words(panic.as_ref()), wait),
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -154,6 +155,12 @@ impl Place {
             }
             wait = (wait * 2).min(RETRY_WAIT_MAX);
         }
+    }
+
+    fn failed(&self, reason: &str, wait: Duration) {
+        let (topic, partition, wait_ms) = (self.topic, self.partition, wait.as_millis());
+        tracing::warn!(%topic, partition, reason, wait_ms, "views cannot be written; trying again");
+        self.metrics.failures.increment(1);
     }
 
     /// Folds from the checkpoint on until something is in the way.

@@ -383,9 +383,18 @@ pub(super) const CASH: Table = Table {
 };
 
 pub(super) fn cash(columns: &mut Columns, account: &AccountId, of: &CashRow) {
-    let row = columns.row().text(account.as_str()).amount(of.cash.settled).amount(of.cash.receivable());
-    row.amount(of.cash.payable()).amount(of.cash.blocked).amount(of.for_funds).amount(of.for_positions());
-    row.amount(of.cash.withdrawable());
+    let due = || of.cash.due.values();
+    let (receivable, payable) = (sum(due().map(|due| due.receivable)), sum(due().map(|due| due.payable)));
+    let withdrawable = sum([of.cash.settled, -payable, -of.cash.blocked].into_iter());
+    let row = columns.row().text(account.as_str()).amount(of.cash.settled).amount(receivable).amount(payable);
+    row.amount(of.cash.blocked).amount(of.for_funds).amount(of.for_positions()).amount(withdrawable);
+}
+
+/// A sum for people: where it does not fit, which no book lets happen, the nearest that does.
+fn sum(amounts: impl Iterator<Item = Money>) -> Money {
+    let sum: i128 = amounts.map(|amount| i128::from(amount.smallest())).sum();
+    let clamped = sum.clamp(i64::MIN.into(), i64::MAX.into());
+    Money::from_smallest(i64::try_from(clamped).expect("it was clamped"))
 }
 
 pub(super) const CASH_DUE: Table = Table {

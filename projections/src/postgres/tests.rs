@@ -4,18 +4,20 @@ use super::{hot::Hot, partition::Partition, *};
 use crate::{
     Replay, Replayed, StateHashes, Views, replay,
     testing::{Ledger, account, listing, money, price},
+    view::View,
 };
 use domain::{
+    event::EventData,
     history::{ImportTrade, Kind},
     market::LastPrice,
-    money::Quantity,
+    money::{Money, Quantity},
     order::{ReportKind, Side},
     time::Timestamp,
 };
 use event_log::{Stored, memory::Memory};
 use event_schemas::{
     decode_entry,
-    entry::{Outcome, key_hash},
+    entry::{Entry, Outcome, encode_entry, key_hash},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions};
 use std::{sync::Arc, time::Duration};
@@ -257,11 +259,15 @@ async fn two_projectors_at_once_write_each_record_once() {
         wander(&mut ledger, &mut draws, 30);
         ledger.append_to(&log).await;
         let expected = replayed(&log).await;
-        caught_up(&one, &expected).await;
-        caught_up(&other, &expected).await;
+        assert!(views.wait_for(&expected.position, WAIT).await.expect("it is asked"), "one of them folds it");
         check(&views, &expected.views).await;
     }
     one.stop().await;
+    wander(&mut ledger, &mut draws, 30);
+    ledger.append_to(&log).await;
+    let expected = replayed(&log).await;
+    assert!(views.wait_for(&expected.position, WAIT).await.expect("it is asked"), "the one that stood by goes on");
+    check(&views, &expected.views).await;
     other.stop().await;
 }
 
@@ -316,6 +322,45 @@ async fn an_entry_that_nobody_can_read_stops_its_partition_of_its_views_and_othe
     projector.stop().await;
     assert_eq!(hashes(views.state_hashes().await.expect("hashes")), hashes(expected.views.state_hashes()));
     assert_eq!(stops().await, by_name(expected.views.stops()));
+}
+
+/// Appends the last entry of a partition once more, numbered on and changed as no writer would.
+async fn append_changed(log: &Memory, partition: u32, change: impl FnOnce(&mut Entry<'static>)) {
+    let last = records(log, Topic::Ledger, partition).await.pop().expect("a record");
+    let mut entry = decode_entry(&last.record.value).expect("an entry").into_owned();
+    (entry.seq, entry.source) = (entry.seq + 1, entry.source + 1);
+    change(&mut entry);
+    let (mut record, mut bytes) = (last.record.clone(), Vec::new());
+    encode_entry(&entry, &mut bytes);
+    record.value = bytes.into();
+    (record.headers.source, record.headers.after) = (entry.source, entry.source - 1);
+    log.append(Topic::Ledger, partition, None, vec![record]).await.expect("it lands");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_one_view_cannot_fold_stops_that_view_in_that_partition_only() {
+    let (own, mut ledger) = (Own::new().await, Ledger::new(2));
+    let rich = (0..).map(account).find(|id| partition_of(id.as_str(), 2) == 1).expect("an account");
+    let other = (0..).map(account).find(|id| partition_of(id.as_str(), 2) == 0).expect("an account");
+    ledger.open(&rich, "100.00");
+    ledger.open(&other, "100.00");
+    let log = ledger.log().await;
+    // Settled cash beyond what an amount can hold: the sum panics.
+    let most = Money::from_smallest(i64::MAX);
+    let deposited = EventData::CashDeposited(domain::cash::Deposited { amount: most });
+    append_changed(&log, 1, |entry| entry.events[0].data = deposited).await;
+    let views = own.views(&log).await;
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let expected = replayed(&log).await;
+    caught_up(&projector, &expected).await;
+    projector.stop().await;
+    let stops = views.stops().await.expect("stops");
+    assert_eq!(stops.iter().map(|stop| (stop.view, stop.partition)).collect::<Vec<_>>(), [(View::Cash, 1)]);
+    assert_eq!(stops, expected.views.stops());
+    assert_eq!(views.state_hashes().await.expect("hashes"), expected.views.state_hashes());
+    let answer = |id| views.read(id, |reading| (reading.cash().is_ok(), reading.account().map(|a| a.entries).ok()));
+    assert_eq!(answer(&rich).await.expect("it is asked"), Some((false, Some(3))));
+    assert_eq!(answer(&other).await.expect("it is asked"), Some((true, Some(2))));
 }
 
 fn by_name(mut stops: Vec<Stop>) -> Vec<Stop> {
