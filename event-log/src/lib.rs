@@ -22,6 +22,8 @@ pub mod kafka;
 pub mod memory;
 pub mod sqlite;
 
+pub mod postgres;
+
 pub mod contract;
 
 pub mod position;
@@ -278,6 +280,30 @@ pub enum Error {
         /// What does not read.
         reason: String,
     },
+    /// The database cannot be asked now, or what was asked failed and was taken back. Works again when it answers.
+    #[error("PostgreSQL at {at}: {reason}")]
+    Database {
+        /// Which: host, port and name.
+        at: Box<str>,
+        /// What was seen.
+        reason: Box<str>,
+    },
+    /// The database lets nobody in with this URL. Correct it, or the role.
+    #[error("PostgreSQL at {at} refuses: {reason}; check the URL, the role and its password")]
+    DatabaseRefuses {
+        /// Which: host, port and name.
+        at: Box<str>,
+        /// What it said.
+        reason: Box<str>,
+    },
+    /// The database's tables are not those of this release.
+    #[error("PostgreSQL at {at}: {reason}")]
+    DatabaseSchema {
+        /// Which: host, port and name.
+        at: Box<str>,
+        /// What is missing, and what to do.
+        reason: Box<str>,
+    },
     /// The store failed otherwise; nothing was appended.
     #[error("{}: {reason}", path.display())]
     Io {
@@ -292,7 +318,7 @@ impl Error {
     /// Whether the same append may be tried again as it is.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Full | Error::Busy | Error::Unreachable { .. } | Error::Io { .. } => true,
+            Error::Full | Error::Busy | Error::Unreachable { .. } | Error::Database { .. } | Error::Io { .. } => true,
             Error::NotTheEnd { .. }
             | Error::Unknown { .. }
             | Error::TooLarge { .. }
@@ -306,6 +332,8 @@ impl Error {
             | Error::Topics { .. }
             | Error::Cut { .. }
             | Error::Record { .. }
+            | Error::DatabaseRefuses { .. }
+            | Error::DatabaseSchema { .. }
             | Error::Misplaced { .. }
             | Error::Absent { .. }
             | Error::ReadOnly

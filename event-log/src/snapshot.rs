@@ -13,6 +13,7 @@
 
 pub mod contract;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 use bytes::Bytes;

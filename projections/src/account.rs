@@ -4,11 +4,11 @@ use crate::{
     cash::CashRow,
     journal::Journal,
     older::Older,
-    orders::Orders,
+    orders::{FundOrderRow, OrderRow, Orders},
     pnl::Pnl,
     portfolio::Portfolio,
     row::Rows,
-    trades::Trades,
+    trades::{TradeRow, Trades},
     view::{View, ViewSet},
 };
 use domain::ids::AccountId;
@@ -65,6 +65,23 @@ impl Account {
         fold(View::Pnl, &mut || events.iter().for_each(|event| self.pnl.fold(event)));
         fold(View::Cash, &mut || events.iter().for_each(|event| self.cash.fold(event)));
         panicked
+    }
+
+    /// What is left when its lists, lots and blocks are kept as rows of their own.
+    pub(crate) fn without_rows(&self) -> Self {
+        Self {
+            orders: self.orders.without_rows(),
+            trades: self.trades.without_rows(),
+            portfolio: self.portfolio.clone(),
+            pnl: Pnl::default(),
+            cash: self.cash.without_blocks(),
+            journal: self.journal.clone(),
+        }
+    }
+
+    /// The same with its lists again; its lots and blocks are in place.
+    pub(crate) fn with_rows(self, orders: Vec<OrderRow>, funds: Vec<FundOrderRow>, trades: Vec<TradeRow>) -> Self {
+        Self { orders: self.orders.with_rows(orders, funds), trades: self.trades.with_rows(trades), ..self }
     }
 
     /// The canonical rows of one account view.

@@ -123,6 +123,22 @@ impl CashRow {
         self.cash.blocked += margin - held.unwrap_or_default();
     }
 
+    /// What each pending order or fund purchase blocks, by the `seq` that requested it.
+    pub(crate) fn blocks(&self) -> &BTreeMap<u64, Money> {
+        &self.blocks
+    }
+
+    /// All but those, for who keeps them apart.
+    pub(crate) fn without_blocks(&self) -> Self {
+        let (cash, margins) = (self.cash.clone(), self.margins.clone());
+        Self { cash, blocks: BTreeMap::new(), for_funds: self.for_funds, margins }
+    }
+
+    /// The same with those again.
+    pub(crate) fn with_blocks(self, blocks: BTreeMap<u64, Money>) -> Self {
+        Self { blocks, ..self }
+    }
+
     /// What open intraday positions block.
     pub fn for_positions(&self) -> Money {
         self.margins.values().copied().sum()

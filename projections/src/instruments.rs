@@ -55,21 +55,27 @@ impl Instruments {
 
     /// Writes the canonical rows.
     pub fn write(&self, rows: &mut Rows) {
-        for (id, row) in &self.instruments {
-            for (from, fact) in &row.aliases {
-                let mut row = rows.row("instrument");
-                row.id(id.as_str()).show_or_none(*from).id_or_none(fact.isin.as_ref().map(Isin::as_str));
-                row.id(fact.symbol.as_str()).id(fact.exchange.as_str()).id(fact.series.as_str());
-                row.show_or_none(fact.tick_size).show_or_none(fact.band_percent);
-            }
+        for row in self.instruments.values() {
+            row.aliases.values().for_each(|fact| write_alias(fact, rows));
         }
-        for ((exchange, date), fact) in &self.calendar {
-            let mut row = rows.row("calendar");
-            row.id(exchange.as_str()).show(date).id(day_kind(fact));
-            row.show_or_none(fact.open).show_or_none(fact.close);
-            row.show_or_none(fact.settlement);
-        }
+        self.calendar.values().for_each(|fact| write_day(fact, rows));
     }
+}
+
+/// The canonical row of a listing.
+pub(crate) fn write_alias(fact: &Instrument, rows: &mut Rows) {
+    let mut row = rows.row("instrument");
+    row.id(fact.instrument.as_str()).show_or_none(fact.from).id_or_none(fact.isin.as_ref().map(Isin::as_str));
+    row.id(fact.symbol.as_str()).id(fact.exchange.as_str()).id(fact.series.as_str());
+    row.show_or_none(fact.tick_size).show_or_none(fact.band_percent);
+}
+
+/// The canonical row of a calendar day.
+pub(crate) fn write_day(fact: &CalendarDay, rows: &mut Rows) {
+    let mut row = rows.row("calendar");
+    row.id(fact.exchange.as_str()).show(fact.date).id(day_kind(fact));
+    row.show_or_none(fact.open).show_or_none(fact.close);
+    row.show_or_none(fact.settlement);
 }
 
 /// The stored name of a calendar day's kind.

@@ -1,10 +1,11 @@
-//! How the ledger is seen: views as pure folds of entries into rows, kept in memory and asked from there.
+//! How the ledger is seen: views as pure folds of entries into rows, kept in memory and asked from there, or in PostgreSQL.
 //!
 //! Nothing here decides anything, appends to the log, knows HTTP or reads the wall clock. What a view
 //! holds can be thrown away at any time and folded again, with the same state hash.
 //!
 //! ```text
 //! log ──► worker ──► Views ──► Reading ──► rows          (now)
+//!  ├────► postgres ──► tables ──► rows                   (now, in a cluster)
 //!  ├────► past ──► Past ─────► Reading ──► rows          (as of an entry or a time)
 //!  ├────► replay ──► Views ──► state hashes              (cold)
 //!  └────► events, order_history, venue_requests          (pages of the log itself)
@@ -35,8 +36,11 @@ pub mod navs;
 mod account;
 mod hash;
 pub mod left;
+mod noted;
 mod row;
 mod store;
+
+pub mod postgres;
 
 mod effective;
 mod offsets;

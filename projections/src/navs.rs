@@ -49,6 +49,10 @@ impl SchemeRow {
             .filter(|(at, row)| navs.get(at + 1).is_none_or(|next| next.date != row.date))
             .map(|(_, row)| row)
     }
+    /// Every fact about a day, ascending by day and then as recorded.
+    pub(crate) fn all_navs(&self) -> &[NavRow] {
+        &self.navs
+    }
     /// As recorded before an offset; with a day, of that day or earlier.
     pub(crate) fn before(&self, upto: u64, day: Option<Date>) -> SchemeRow {
         let known = |row: &&NavRow| row.offset < upto && day.is_none_or(|day| row.date <= day);
@@ -92,16 +96,24 @@ impl Navs {
     pub fn write(&self, rows: &mut Rows) {
         for (code, of) in &self.schemes {
             if let Some(scheme) = &of.scheme {
-                let mut row = rows.row("scheme");
-                row.id(code.as_str()).text(Some(&scheme.name));
-                row.id_or_none(scheme.isin_growth.as_ref().map(Isin::as_str));
-                row.id_or_none(scheme.isin_reinvestment.as_ref().map(Isin::as_str));
-                row.text(scheme.amc.as_deref()).text(scheme.category.as_deref());
-                row.text(scheme.plan.as_deref()).text(scheme.option.as_deref());
+                write_scheme(scheme, rows);
             }
-            for day in of.navs() {
-                rows.row("nav").id(code.as_str()).show(day.date).show(day.nav);
-            }
+            of.navs().for_each(|day| write_nav(code, day.date, day.nav, rows));
         }
     }
+}
+
+/// The canonical row of a scheme.
+pub(crate) fn write_scheme(scheme: &Scheme, rows: &mut Rows) {
+    let mut row = rows.row("scheme");
+    row.id(scheme.scheme.as_str()).text(Some(&scheme.name));
+    row.id_or_none(scheme.isin_growth.as_ref().map(Isin::as_str));
+    row.id_or_none(scheme.isin_reinvestment.as_ref().map(Isin::as_str));
+    row.text(scheme.amc.as_deref()).text(scheme.category.as_deref());
+    row.text(scheme.plan.as_deref()).text(scheme.option.as_deref());
+}
+
+/// The canonical row of a day's NAV.
+pub(crate) fn write_nav(code: &SchemeCode, date: Date, nav: Nav, rows: &mut Rows) {
+    rows.row("nav").id(code.as_str()).show(date).show(nav);
 }

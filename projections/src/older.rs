@@ -130,7 +130,7 @@ pub async fn read_list<T>(
         Read(Window),
     }
     let (mut ask, mut older, mut left) = (Some(ask), Older::default(), None::<Left>);
-    let (mut entries, mut size) = (0, WINDOW_ENTRIES_MIN);
+    let (mut entries, mut size, mut found) = (0, WINDOW_ENTRIES_MIN, false);
     loop {
         let step = views.read(account, |reading| -> Result<Step<T>, Error> {
             let now = reading.left(listing.list());
@@ -139,14 +139,15 @@ pub async fn read_list<T>(
                 left = Some(now.clone());
                 let before = page.number()?.unwrap_or(u64::MAX);
                 older = Older { from: (now.upto() + 1).min(before), ..Older::default() };
-                size = WINDOW_ENTRIES_MIN;
+                (size, found) = (WINDOW_ENTRIES_MIN, false);
             }
             let seqs = match *listing {
                 Listing::Order(seq) => seq..=seq,
                 _ => older.from.saturating_sub(size).max(1)..=older.from.saturating_sub(1),
             };
             let reading = reading.with(&older);
-            let window = reading.window(listing.list(), seqs).filter(|_| entries < OLDER_ENTRIES_MAX);
+            // Where one order would be is read once: an entry that requested none has none.
+            let window = reading.window(listing.list(), seqs).filter(|_| entries < OLDER_ENTRIES_MAX && !found);
             match window {
                 Some(window) if !reading.has(listing, page)? => Ok(Step::Read(window)),
                 _ => Ok(Step::Answer(ask.take().expect("it is asked once")(&reading))),
@@ -157,7 +158,8 @@ pub async fn read_list<T>(
             Some(Step::Answer(answer)) => return Ok(Some(answer)),
             Some(Step::Read(window)) => {
                 entries += fold(log, views, account, &window, OLDER_ENTRIES_MAX - entries, &mut older).await?;
-                size *= 2;
+                size = size.saturating_mul(2);
+                found = matches!(listing, Listing::Order(_));
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::{
     left::{Left, earlier, give_back},
+    noted::Noted,
     older::Older,
     row::Rows,
 };
@@ -161,6 +162,8 @@ pub struct Orders {
     left_funds: Left,
     /// Before this day none leaves.
     next: Option<Date>,
+    #[serde(skip)]
+    changed: Noted,
 }
 
 impl Orders {
@@ -193,6 +196,28 @@ impl Orders {
         self.funds.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &self.funds[at])
     }
 
+    /// All but its rows, for who keeps them apart.
+    pub(crate) fn without_rows(&self) -> Self {
+        Self {
+            orders: Vec::new(),
+            funds: Vec::new(),
+            open: Vec::new(),
+            left: self.left.clone(),
+            left_funds: self.left_funds.clone(),
+            next: self.next,
+            changed: Noted::default(),
+        }
+    }
+    /// The same with its rows again, ascending.
+    pub(crate) fn with_rows(self, orders: Vec<OrderRow>, funds: Vec<FundOrderRow>) -> Self {
+        let open = open_of(&orders);
+        Self { orders, funds, open, ..self }
+    }
+    /// Which orders and fund orders change from now on, by their `seq`; some of them may have left since.
+    pub(crate) fn changed(&mut self) -> &mut Noted {
+        &mut self.changed
+    }
+
     /// Folds one event of an entry.
     pub fn fold(&mut self, entry: &Happened, event: &Event) {
         let change = Change { seq: entry.seq, at: event.effective_at, recorded_on: entry.recorded_at.date() };
@@ -208,6 +233,7 @@ impl Orders {
                 for reblocked in reblocked(data) {
                     if let Some(at) = self.place(reblocked.order_id.seq) {
                         self.orders[at].order.reblock(reblocked);
+                        self.changed.note(reblocked.order_id.seq);
                     }
                 }
             }
@@ -268,6 +294,7 @@ impl Orders {
 
     fn request(&mut self, requested: &Requested, change: &Change) {
         let seq = requested.order_id.seq;
+        self.changed.note(seq);
         self.open.push((seq, self.orders.len()));
         self.orders.push(OrderRow {
             seq,
@@ -287,6 +314,7 @@ impl Orders {
     /// A report may name an order that the account does not have; it is recorded without effect.
     fn update(&mut self, seq: u64, change: &Change, apply: impl FnOnce(&mut OrderRow)) {
         let Some(at) = self.place(seq) else { return };
+        self.changed.note(seq);
         let order = &mut self.orders[at];
         order.last_seq = change.seq;
         order.updated_at = order.updated_at.max(change.at);
@@ -307,6 +335,7 @@ impl Orders {
     }
 
     fn request_fund(&mut self, scheme: SchemeCode, folio: Option<Folio>, asked: FundAsked, change: &Change) {
+        self.changed.note(change.seq);
         self.funds.push(FundOrderRow {
             seq: change.seq,
             last_seq: change.seq,
@@ -324,6 +353,7 @@ impl Orders {
 
     fn update_fund(&mut self, seq: u64, change: &Change, apply: impl FnOnce(&mut FundOrderRow)) {
         if let Ok(at) = self.funds.binary_search_by_key(&seq, |row| row.seq) {
+            self.changed.note(seq);
             let row = &mut self.funds[at];
             row.last_seq = change.seq;
             row.updated_at = row.updated_at.max(change.at);
@@ -358,8 +388,7 @@ impl Orders {
                 older.funds.push(fund);
             }
         }
-        let rows = self.orders.iter().enumerate();
-        self.open = rows.filter(|(_, order)| !order.status.is_final()).map(|(at, order)| (order.seq, at)).collect();
+        self.open = open_of(&self.orders);
         let days = self.orders.iter().map(OrderRow::leaves_on).chain(self.funds.iter().map(FundOrderRow::leaves_on));
         self.next = days.fold(None, earlier);
         give_back(&mut self.orders);
@@ -377,6 +406,12 @@ impl Orders {
             write_fund_order(account, fund, rows);
         }
     }
+}
+
+/// Those that are not closed, and their places.
+fn open_of(orders: &[OrderRow]) -> Vec<(u64, usize)> {
+    let rows = orders.iter().enumerate();
+    rows.filter(|(_, order)| !order.status.is_final()).map(|(at, order)| (order.seq, at)).collect()
 }
 
 /// The entry that changes an order, when what it tells happened, and on which day it was recorded.

@@ -37,6 +37,22 @@ pub struct DayRow {
     pub offset: u64,
 }
 
+impl DayRow {
+    /// What the market entry at an offset says.
+    pub(crate) fn of(fact: &DayPrice, offset: u64) -> Self {
+        Self {
+            date: fact.date,
+            open: fact.open,
+            high: fact.high,
+            low: fact.low,
+            close: fact.close,
+            previous_close: fact.previous_close,
+            volume: fact.volume,
+            offset,
+        }
+    }
+}
+
 /// A live price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
@@ -78,6 +94,15 @@ pub(crate) struct LiveRow {
 }
 
 impl LiveRow {
+    /// The latest live price.
+    pub(crate) fn live(&self) -> Option<Live> {
+        self.live
+    }
+    /// The last entry that told one.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        self.offset
+    }
+
     fn mark(&mut self, offset: u64) {
         if self.since_mark == 0 {
             self.marks.push((offset, self.live));
@@ -148,16 +173,7 @@ impl PriceRow {
 
     /// A fact that is there already, as a snapshot held it, changes nothing.
     pub(crate) fn record_day(&mut self, fact: &DayPrice, offset: u64) {
-        let day = DayRow {
-            date: fact.date,
-            open: fact.open,
-            high: fact.high,
-            low: fact.low,
-            close: fact.close,
-            previous_close: fact.previous_close,
-            volume: fact.volume,
-            offset,
-        };
+        let day = DayRow::of(fact, offset);
         let at = match self.days.last() {
             Some(last) if last.date > day.date => self.days.partition_point(|earlier| earlier.date <= day.date),
             _ => self.days.len(),
@@ -219,6 +235,10 @@ impl Prices {
     pub fn quote(&self, instrument: &InstrumentId) -> Quote {
         self.instruments.get(instrument).map_or_else(Quote::default, PriceRow::quote)
     }
+    /// Every instrument with a price, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&InstrumentId, &PriceRow)> {
+        self.instruments.iter()
+    }
     pub(crate) fn insert(&mut self, instrument: InstrumentId, row: PriceRow) {
         self.instruments.insert(instrument, row);
     }
@@ -252,14 +272,22 @@ impl Prices {
         let mut sorted: Vec<_> = self.instruments.iter().collect();
         sorted.sort_unstable_by_key(|(id, _)| **id);
         for (id, of) in sorted {
-            for day in of.days() {
-                let mut row = rows.row("day");
-                row.id(id.as_str()).show(day.date).show(day.open).show(day.high).show(day.low).show(day.close);
-                row.show_or_none(day.previous_close).show_or_none(day.volume);
-            }
+            of.days().for_each(|day| write_day(id, day, rows));
             if let Some(live) = of.live() {
-                rows.row("live").id(id.as_str()).show(live.last).show(live.at);
+                write_live(id, live, rows);
             }
         }
     }
+}
+
+/// The canonical row of a day's prices.
+pub(crate) fn write_day(id: &InstrumentId, day: &DayRow, rows: &mut Rows) {
+    let mut row = rows.row("day");
+    row.id(id.as_str()).show(day.date).show(day.open).show(day.high).show(day.low).show(day.close);
+    row.show_or_none(day.previous_close).show_or_none(day.volume);
+}
+
+/// The canonical row of a live price.
+pub(crate) fn write_live(id: &InstrumentId, live: Live, rows: &mut Rows) {
+    rows.row("live").id(id.as_str()).show(live.last).show(live.at);
 }

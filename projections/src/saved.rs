@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 use tokio::{sync::watch, task::JoinSet};
 
-/// Rises when the shape of any row changes: a snapshot of another shape is not read.
-const SHAPE: u32 = 4;
+/// Rises when the shape of any row changes: neither a snapshot nor a table of another shape is read.
+pub(crate) const SHAPE: u32 = 4;
 
 /// Items of one save: a millisecond or two of encoding, and some hundred kilobytes.
 const SAVE_ITEMS_MAX: usize = 256;
@@ -255,6 +255,15 @@ impl Saver {
         Ok(())
     }
 }
+
+/// A fact of the market, whose own form leaves out what is absent.
+#[derive(Deserialize)]
+#[serde(bound = "T: serde::de::DeserializeOwned")]
+pub(crate) struct Fact<T>(#[serde(with = "as_json")] pub(crate) T);
+
+/// The same, borrowed: both have the same form.
+#[derive(Serialize)]
+pub(crate) struct FactRef<'a, T: Serialize>(#[serde(with = "as_json")] pub(crate) &'a T);
 
 /// Of things whose own form leaves out what is absent, which a form without names cannot tell.
 pub(crate) mod as_json {

@@ -18,7 +18,7 @@ use domain::{ids::AccountId, market::MarketEventData};
 use event_log::{Stored, Topic, partition_of, rule::Reader};
 use event_schemas::{
     DecodeError,
-    entry::{Happened, decode_happened, decode_market_entry},
+    entry::{Happened, MarketEntry, decode_happened, decode_market_entry},
 };
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{
@@ -253,8 +253,19 @@ impl Views {
 
     /// Folds a live market entry into every market view of `partition` that has not stopped.
     pub(crate) fn fold_market(&self, partition: u32, stored: &Stored, stopped: &mut ViewSet) {
+        self.fold_market_decoded(partition, stored, decode_market_entry(&stored.record.value), stopped);
+    }
+
+    /// The same for one that was decoded, or could not be.
+    pub(crate) fn fold_market_decoded(
+        &self,
+        partition: u32,
+        stored: &Stored,
+        entry: Result<MarketEntry<'_>, DecodeError>,
+        stopped: &mut ViewSet,
+    ) {
         let views = [View::Instruments, View::Prices, View::Navs];
-        let entry = match decode_market_entry(&stored.record.value) {
+        let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
                 let reason: Box<str> = error.to_string().into();

@@ -5,6 +5,7 @@
 
 use crate::{
     left::{Left, earlier, give_back},
+    noted::Noted,
     older::Older,
     orders,
     row::Rows,
@@ -85,6 +86,8 @@ pub struct Trades {
     left: Left,
     /// Before this day none leaves.
     next: Option<Date>,
+    #[serde(skip)]
+    changed: Noted,
 }
 
 impl Trades {
@@ -98,6 +101,21 @@ impl Trades {
         &self.trades
     }
 
+    /// All but its rows, for who keeps them apart.
+    pub(crate) fn without_rows(&self) -> Self {
+        Self { trades: Vec::new(), left: self.left.clone(), next: self.next, changed: Noted::default() }
+    }
+
+    /// The same with its rows again, ascending.
+    pub(crate) fn with_rows(self, trades: Vec<TradeRow>) -> Self {
+        Self { trades, ..self }
+    }
+
+    /// Which trades change from now on, by their `seq`; some of them may be gone or have left since.
+    pub(crate) fn changed(&mut self) -> &mut Noted {
+        &mut self.changed
+    }
+
     /// Folds one event of an entry.
     pub fn fold(&mut self, entry: &Happened, event: &Event) {
         let (seq, executed_at) = (entry.seq, event.effective_at);
@@ -105,6 +123,7 @@ impl Trades {
             EventData::OrderFilled(filled) => self.push(of_order(seq, executed_at, filled)),
             EventData::FillAssigned(assigned) => {
                 self.trades.retain(|row| row.seq != assigned.seq);
+                self.changed.note(assigned.seq);
                 self.push(of_order(seq, executed_at, &assigned.fill));
             }
             EventData::FillUnmatched(unmatched) => self.push(TradeRow {
@@ -158,12 +177,14 @@ impl Trades {
         };
         if let Some(row) = self.trades.iter_mut().find(|row| is_it(row)) {
             row.cancelled = true;
+            self.changed.note(row.seq);
             self.next = earlier(self.next, row.leaves_on());
         }
     }
 
     fn push(&mut self, trade: TradeRow) {
         self.next = earlier(self.next, trade.leaves_on());
+        self.changed.note(trade.seq);
         self.trades.push(trade);
     }
 

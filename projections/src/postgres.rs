@@ -1,0 +1,182 @@
+//! The views in PostgreSQL, folded by the same code as those in memory; knows no HTTP and decides nothing about rows.
+//!
+//! A batch of records of one partition is folded in memory: the accounts it touches are loaded (those in use are kept),
+//! folded entry by entry, and compared with what they were. What changed is written in one transaction with the
+//! checkpoint {offset, term, writer, last}, which moves only from where the batch began: a batch that another projector
+//! was faster with changes nothing, a record below the checkpoint is passed over, and so each record has its effect once.
+//!
+//! ```text
+//! log ──► projector ──► partition: fold a batch ──► changes ──► one transaction ──► tables ──► api, people
+//!                            ▲                                                        │
+//!                            └──────────── accounts that are not in use ◄─────────────┘
+//! ```
+
+mod changes;
+mod checkpoint;
+mod columns;
+mod hash;
+mod hot;
+mod journal;
+mod loading;
+mod market;
+mod partition;
+mod projector;
+mod reading;
+mod rows;
+mod waiting;
+
+use self::waiting::Seen;
+use crate::{Error, Position, account::Account, saved::SHAPE, view::Stop};
+use domain::ids::AccountId;
+use event_log::{EventLog, Topic, partition_of, postgres::Database};
+use sqlx::{PgConnection, Row};
+use std::sync::Arc;
+
+pub use journal::JournalEntry;
+pub use projector::{Clock, Projector, project};
+pub use reading::AccountAt;
+
+/// All views of one log, in a database. Clones share it.
+#[derive(Clone)]
+pub struct Postgres {
+    database: Database,
+    ledger_partitions: u32,
+    market_partitions: u32,
+    seen: Arc<Seen>,
+}
+
+/// What stops a piece of work.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The server, or the way there.
+    Sql(sqlx::Error),
+    /// A row cannot be read, in words.
+    Row(Box<str>),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// Every table that views are in.
+const TABLES: &str = "views_of, checkpoints, view_stops, accounts, orders, fund_orders, trades, positions, folios,
+    instrument_gains, lots, folio_gains, folio_lots, cash, cash_due, cash_blocks, journal, instruments, calendar, price_facts,
+    live_prices, schemes, nav_facts";
+
+impl Postgres {
+    /// The views of this log, empty at first.
+    ///
+    /// # Errors
+    /// When the database cannot be asked, or holds the views of another log or another release.
+    pub async fn open(database: Database, log: &dyn EventLog) -> Result<Self, Error> {
+        let (ledger_partitions, market_partitions) = (log.partitions(Topic::Ledger), log.partitions(Topic::Market));
+        let seen = Arc::new(Seen::new(Position::start(ledger_partitions, market_partitions)));
+        let views = Self { database, ledger_partitions, market_partitions, seen };
+        let id = log.commands_id().to_string();
+        let (of, shape) = views.answer(views.claim(&id)).await?;
+        if of != id {
+            return Err(views.unusable("its views are of another log; choose another database, or clear them"));
+        }
+        if shape != i64::from(SHAPE) {
+            let words = format!("its views have shape {shape}, this release writes {SHAPE}: clear them and fold again");
+            return Err(views.unusable(&words));
+        }
+        Ok(views)
+    }
+
+    /// Says whose views these are, unless that is said already.
+    async fn claim(&self, log: &str) -> Result<(String, i64), Failure> {
+        let mut connection = self.database.pool().acquire().await?;
+        let say = sqlx::query("insert into views_of (log, shape) values ($1, $2) on conflict do nothing");
+        say.bind(log).bind(i64::from(SHAPE)).execute(&mut *connection).await?;
+        let said = sqlx::query("select log, shape from views_of").fetch_one(&mut *connection).await?;
+        Ok((said.try_get("log")?, said.try_get("shape")?))
+    }
+
+    /// Deletes every row of every view, so that all is folded again. No projector may run meanwhile.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn clear(database: &Database) -> Result<(), Error> {
+        let truncate = sqlx::AssertSqlSafe(format!("truncate {TABLES}"));
+        database.answer(sqlx::query(truncate).execute(database.pool())).await?;
+        Ok(())
+    }
+
+    /// How many partitions a topic has.
+    pub fn partitions(&self, topic: Topic) -> u32 {
+        if topic == Topic::Market { self.market_partitions } else { self.ledger_partitions }
+    }
+
+    /// How far every partition is folded.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn position(&self) -> Result<Position, Error> {
+        let read = async { self.position_in(&mut *self.database.pool().acquire().await?).await };
+        self.answer(read).await
+    }
+
+    async fn position_in(&self, connection: &mut PgConnection) -> Result<Position, Failure> {
+        let mut position = Position::start(self.ledger_partitions, self.market_partitions);
+        let all = sqlx::query("select topic, partition, next_offset from checkpoints");
+        for row in all.fetch_all(connection).await? {
+            let topic =
+                Topic::ALL.into_iter().find(|topic| row.try_get("topic").is_ok_and(|name: &str| topic.name() == name));
+            let Some(topic) = topic else { continue };
+            let next: i64 = row.try_get("next_offset")?;
+            position.advance(topic, row.try_get::<i32, _>("partition")?.cast_unsigned(), next.cast_unsigned());
+        }
+        Ok(position)
+    }
+
+    /// Where views have stopped; none as a rule.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn stops(&self) -> Result<Vec<Stop>, Error> {
+        let read = async {
+            let stops = checkpoint::stops(&mut *self.database.pool().acquire().await?).await?;
+            Ok(stops.into_iter().map(|stopped| stopped.stop).collect())
+        };
+        self.answer(read).await
+    }
+
+    /// An account's rows as they stand, and the next offset of its partition at that moment: one question, one answer.
+    /// `None` when it has no entry.
+    ///
+    /// # Errors
+    /// When the database cannot be asked, or holds a row that cannot be read.
+    pub async fn account(&self, id: &AccountId) -> Result<(Option<Account>, u64), Error> {
+        let partition = partition_of(id.as_str(), self.ledger_partitions);
+        let read = async { loading::account(&mut *self.database.pool().acquire().await?, id, partition).await };
+        let loaded = self.answer(read).await?;
+        Ok((loaded.account, loaded.reader.offset))
+    }
+
+    /// Waits for one piece of work, not for ever, and names what went wrong.
+    async fn answer<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Error> {
+        let worked = self.database.answer(async {
+            match work.await {
+                Err(Failure::Sql(error)) => Err(error),
+                done => Ok(done),
+            }
+        });
+        match worked.await? {
+            Ok(answer) => Ok(answer),
+            Err(Failure::Sql(error)) => Err(self.database.error(&error).into()),
+            Err(Failure::Row(reason)) => {
+                Err(self.unusable(&format!("a row cannot be read ({reason}): clear the views and fold again")))
+            }
+        }
+    }
+
+    fn unusable(&self, reason: &str) -> Error {
+        event_log::Error::DatabaseSchema { at: self.database.at().into(), reason: reason.into() }.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! One partition as the database has it, and folding the next batch of its records; follows no log and waits for nobody.
+
+use super::{
+    Failure, Postgres,
+    changes::{Changes, Touched},
+    checkpoint::{self, Checkpoint, Stopped},
+    hot::Hot,
+    loading::{self, LOAD_ACCOUNTS_MAX},
+    market, rows,
+    rows::JournalRow,
+};
+use crate::{
+    Error,
+    account::Account,
+    journal::Journal,
+    view::{Stop, View, ViewSet},
+};
+use domain::{ids::AccountId, time::Timestamp};
+use event_log::{
+    Stored, Topic,
+    rule::{Corruption, Verdict},
+};
+use event_schemas::{
+    DecodeError,
+    entry::{Happened, decode_entry, decode_happened, key_hash},
+};
+use sqlx::{Acquire, PgConnection};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Decoded or folded at once between two chances for other tasks: about a millisecond of one core.
+const STEP_RECORDS: usize = 256;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It is in the database.
+    Written {
+        /// Records folded, those that do not count too.
+        records: usize,
+        /// Rows put and deleted.
+        rows: usize,
+    },
+    /// Another projector has moved the partition: nothing of it was written.
+    Overtaken,
+}
+
+/// A partition, from its checkpoint on. Whoever sees an error or `Overtaken` loads it anew.
+pub(super) struct Partition {
+    views: Postgres,
+    topic: Topic,
+    partition: u32,
+    at: Checkpoint,
+    stopped: ViewSet,
+    hot: Hot,
+    corruption: Option<Corruption>,
+}
+
+/// A batch that was folded.
+struct Folded {
+    changes: Changes,
+    accounts: BTreeMap<AccountId, Touched>,
+    stops: Vec<Stop>,
+}
+
+/// A live entry of the ledger.
+struct Live<'a> {
+    stored: &'a Stored,
+    account: Option<AccountId>,
+    entry: Result<Happened, DecodeError>,
+    key_hash: Option<[u8; 16]>,
+}
+
+impl Partition {
+    /// Where the database has it.
+    pub(super) async fn load(views: &Postgres, topic: Topic, partition: u32) -> Result<Self, Error> {
+        let load = async {
+            let mut connection = views.database.pool().acquire().await?;
+            Ok(checkpoint::load(&mut connection, topic, partition).await?)
+        };
+        let at = views.answer(load).await?;
+        let mut stopped = ViewSet::default();
+        at.stops.iter().for_each(|of| stopped.insert(of.stop.view));
+        let hot = Hot::new(views.partitions(topic));
+        Ok(Self { views: views.clone(), topic, partition, at, stopped, hot, corruption: None })
+    }
+
+    /// The next record to fold.
+    pub(super) fn next(&self) -> u64 {
+        self.at.reader.offset
+    }
+
+    /// Where the database has it, and which views stopped before.
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.at
+    }
+
+    /// Why nothing more is read, if the partition contradicts itself.
+    pub(super) fn corruption(&self) -> Option<Corruption> {
+        self.corruption
+    }
+
+    /// Folds records that follow each other and writes what changed; those below the checkpoint are passed over.
+    pub(super) async fn fold(&mut self, records: &[Arc<Stored>]) -> Result<Done, Error> {
+        let views = self.views.clone();
+        views.answer(self.fold_in(records)).await
+    }
+
+    async fn fold_in(&mut self, records: &[Arc<Stored>]) -> Result<Done, Failure> {
+        let expected = self.at.reader.offset;
+        let mut to = self.at.clone();
+        let new = records.iter().skip_while(|stored| stored.offset < expected);
+        let (mut live, mut corruption) = (Vec::new(), None);
+        for stored in new {
+            match to.reader.fold(stored.offset, &stored.record.headers) {
+                Ok(Verdict::Entry) => live.push(Arc::clone(stored)),
+                Ok(Verdict::Dead(_) | Verdict::Claim | Verdict::DeadClaim) => {}
+                Err(found) => {
+                    corruption = Some((found, stored));
+                    break;
+                }
+            }
+            to.recorded_at = Some(recorded_at(stored));
+        }
+        let mut connection = self.views.database.pool().acquire().await?;
+        let mut folded = if self.topic == Topic::Market {
+            let (changes, stops) = market::fold(&mut connection, self.partition, &live, &mut self.stopped).await?;
+            Folded { changes, accounts: BTreeMap::new(), stops }
+        } else {
+            self.fold_ledger(&mut connection, &live).await?
+        };
+        if let Some((found, stored)) = corruption {
+            let topic = self.topic;
+            for view in View::ALL.iter().filter(|view| view.topic() == topic) {
+                self.stop(*view, stored.offset, found.to_string().into(), &mut folded.stops);
+            }
+        }
+        let time_of = |offset: u64| records.iter().find(|stored| stored.offset == offset).map(|of| recorded_at(of));
+        let stops: Vec<_> = folded
+            .stops
+            .into_iter()
+            .map(|stop| {
+                let recorded_at = time_of(stop.offset).unwrap_or(Timestamp::from_micros(0));
+                Stopped { stop, recorded_at }
+            })
+            .collect();
+        let mut transaction = connection.begin().await?;
+        if !checkpoint::advance(&mut transaction, (self.topic, self.partition), expected, &to).await? {
+            return Ok(Done::Overtaken);
+        }
+        folded.changes.write(&mut transaction).await?;
+        for stopped in &stops {
+            checkpoint::stop(&mut transaction, stopped).await?;
+        }
+        transaction.commit().await?;
+        to.stops.extend(stops);
+        let records = usize::try_from(to.reader.offset - expected).unwrap_or(usize::MAX);
+        self.at = to;
+        self.corruption = corruption.map(|(found, _)| found);
+        self.hot.turn();
+        for (id, touched) in folded.accounts {
+            self.hot.keep(id, touched.after);
+        }
+        Ok(Done::Written { records, rows: folded.changes.len() })
+    }
+
+    async fn fold_ledger(&mut self, connection: &mut PgConnection, live: &[Arc<Stored>]) -> Result<Folded, Failure> {
+        let mut entries = Vec::with_capacity(live.len());
+        for step in live.chunks(STEP_RECORDS) {
+            entries.extend(step.iter().map(|stored| Live::decode(stored)));
+            tokio::task::yield_now().await;
+        }
+        let mut folded = Folded { changes: Changes::default(), accounts: BTreeMap::new(), stops: Vec::new() };
+        self.touch(connection, &entries, &mut folded.accounts).await?;
+        for step in entries.chunks(STEP_RECORDS) {
+            for entry in step {
+                self.fold_entry(entry, &mut folded);
+            }
+            tokio::task::yield_now().await;
+        }
+        for (id, touched) in &mut folded.accounts {
+            folded.changes.account((id, self.partition), touched);
+        }
+        Ok(folded)
+    }
+
+    /// The accounts of these entries: those in use, the others loaded, and new ones.
+    async fn touch(
+        &mut self,
+        connection: &mut PgConnection,
+        entries: &[Live<'_>],
+        touched: &mut BTreeMap<AccountId, Touched>,
+    ) -> Result<(), Failure> {
+        let mut missing = Vec::new();
+        for id in entries.iter().filter_map(|entry| entry.account) {
+            if let std::collections::btree_map::Entry::Vacant(place) = touched.entry(id) {
+                let account = self.hot.take(&id).unwrap_or_else(|| {
+                    missing.push(id);
+                    Account::default()
+                });
+                place.insert(Touched::new(account));
+            }
+        }
+        for ids in missing.chunks(LOAD_ACCOUNTS_MAX) {
+            for (id, account) in loading::accounts(connection, ids).await? {
+                touched.insert(id, Touched::new(account));
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds an entry as the store in memory does, into every view that has not stopped.
+    fn fold_entry(&mut self, live: &Live<'_>, folded: &mut Folded) {
+        let offset = live.stored.offset;
+        let Folded { changes, accounts, stops } = folded;
+        match live.account.and_then(|id| Some((id, accounts.get_mut(&id)?))) {
+            Some((id, touched)) => {
+                let rows = &mut touched.after;
+                if !self.stopped.contains(View::Journal) {
+                    rows.journal.fold(offset, &Journal::digest(&live.stored.record.value));
+                    let entry = JournalRow {
+                        account: id,
+                        offset,
+                        seq: rows.journal.count(),
+                        partition: self.partition,
+                        recorded_at: recorded_at(live.stored),
+                        key_hash: live.key_hash,
+                        kinds: &live.stored.record.headers.kinds,
+                        value: &live.stored.record.value,
+                    };
+                    rows::journal(changes.put(&rows::JOURNAL), &entry);
+                }
+                if let Ok(entry) = &live.entry {
+                    for (view, reason) in rows.fold(entry, self.stopped, Some(&mut touched.older)) {
+                        self.stop(view, offset, reason, stops);
+                    }
+                }
+            }
+            None => self.stop(View::Journal, offset, "the entry has no account".into(), stops),
+        }
+        if let Err(error) = &live.entry {
+            for view in [View::Orders, View::Trades, View::Portfolio, View::Pnl, View::Cash] {
+                self.stop(view, offset, error.to_string().into(), stops);
+            }
+        }
+    }
+
+    /// Stops a view here, once.
+    fn stop(&mut self, view: View, offset: u64, reason: Box<str>, stops: &mut Vec<Stop>) {
+        if self.stopped.contains(view) {
+            return;
+        }
+        self.stopped.insert(view);
+        let partition = self.partition;
+        tracing::error!(view = view.name(), partition, offset, %reason, "a view stopped; others go on");
+        let labels = [("view", view.name().to_owned()), ("partition", partition.to_string())];
+        metrics::counter!("bahi_view_stops_total", &labels).increment(1);
+        stops.push(Stop { view, partition, offset, reason });
+    }
+}
+
+impl<'a> Live<'a> {
+    fn decode(stored: &'a Stored) -> Self {
+        let bytes = &stored.record.value;
+        match decode_entry(bytes) {
+            Ok(entry) => {
+                let key_hash = key_hash(entry.account.as_str(), entry.command.by.role, &entry.command.id);
+                Self { stored, account: Some(entry.account), entry: Ok(entry.into()), key_hash: Some(key_hash) }
+            }
+            // Views fold what they need, as they do in memory, though the command in it cannot be read.
+            Err(_) => {
+                let entry = decode_happened(bytes);
+                let of_key = || AccountId::new(stored.record.key.as_deref()?).ok();
+                let account = entry.as_ref().ok().map(|entry| entry.account).or_else(of_key);
+                Self { stored, account, entry, key_hash: None }
+            }
+        }
+    }
+}
+
+fn recorded_at(stored: &Stored) -> Timestamp {
+    Timestamp::from_micros(stored.record.headers.ce_time)
+}

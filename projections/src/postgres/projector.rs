@@ -1,0 +1,335 @@
+//! Follows every partition of the ledger and the market and folds them into the database; one task a partition.
+//!
+//! While one batch is written the next one gathers, so that batches are as large as the load makes them. Whatever
+//! fails is tried again from the checkpoint, for as long as it takes: nothing is lost and nothing counts twice. Of
+//! several projectors, whoever writes a partition goes on, and the others stand by and try it every few seconds. A
+//! partition that contradicts itself is not read further; others go on.
+
+use super::{
+    Postgres,
+    checkpoint::Checkpoint,
+    partition::{Done, Partition},
+};
+use crate::{Error, Position, account::words, view::View};
+use domain::time::Timestamp;
+use event_log::{Error as LogError, EventLog, Stored, Topic};
+use futures::FutureExt;
+use parking_lot::Mutex;
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
+
+/// The most records and about the most bytes of one batch: one transaction of less than a second.
+const BATCH_RECORDS_MAX: usize = 4_096;
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Batches of the log that wait for a partition while it writes: what makes the next one.
+const WAITING_BATCHES_MAX: usize = 4;
+
+/// How long to wait before what failed is tried again, at first and at most: a restart takes seconds.
+const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How often a partition says how far it is behind.
+const LAG_PERIOD: Duration = Duration::from_secs(1);
+
+/// What time it is, as whoever starts this knows; only for saying how far it is behind.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The tasks that fold; they end when this is dropped.
+pub struct Projector {
+    tasks: JoinSet<()>,
+    stopping: watch::Sender<bool>,
+    position: watch::Receiver<Position>,
+}
+
+impl Projector {
+    /// Begins to fold each partition from its checkpoint on, on the current runtime.
+    pub fn start(log: Arc<dyn EventLog>, views: Postgres, clock: Clock) -> Self {
+        let start = Position::start(views.partitions(Topic::Ledger), views.partitions(Topic::Market));
+        let (position, watched) = watch::channel(start);
+        let (stopping, mut tasks) = (watch::Sender::new(false), JoinSet::new());
+        let position = Arc::new(position);
+        for topic in Topic::ALL {
+            for partition in 0..views.partitions(topic) {
+                let place = Place {
+                    log: Arc::clone(&log),
+                    views: views.clone(),
+                    topic,
+                    partition,
+                    clock: Arc::clone(&clock),
+                    position: Arc::clone(&position),
+                    metrics: Metrics::new(topic, partition),
+                    at: Mutex::default(),
+                };
+                tasks.spawn(place.run(stopping.subscribe()));
+            }
+        }
+        Self { tasks, stopping, position: watched }
+    }
+
+    /// How far every partition is in the database, as far as this projector knows, as it moves.
+    pub fn watch(&self) -> watch::Receiver<Position> {
+        self.position.clone()
+    }
+
+    /// Waits until everything `wanted` is in the database, at most for `limit`; says whether it is.
+    pub async fn wait_for(&self, wanted: &Position, limit: Duration) -> bool {
+        let mut moving = self.position.clone();
+        let reached = moving.wait_for(|position| position.covers(wanted));
+        matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
+    /// Lets each partition write the batch it is at, and waits until every task has ended.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        self.ended().await;
+    }
+
+    /// Waits until there is nothing left to fold: the log was closed, or no partition can be read further.
+    pub async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Folds everything until `stopping` says so or nothing is left, and what is under way then to its end.
+pub async fn project(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, mut stopping: watch::Receiver<bool>) {
+    let mut projector = Projector::start(log, views, clock);
+    tokio::select! {
+        () = projector.ended() => {}
+        () = stopped(&mut stopping) => projector.stop().await,
+    }
+}
+
+struct Place {
+    log: Arc<dyn EventLog>,
+    views: Postgres,
+    topic: Topic,
+    partition: u32,
+    clock: Clock,
+    position: Arc<watch::Sender<Position>>,
+    metrics: Metrics,
+    /// Where the database has it, as far as this knows.
+    at: Mutex<Option<Checkpoint>>,
+}
+
+/// Why a partition is left.
+enum Left {
+    /// For good.
+    Ended,
+    /// Until it is loaded again.
+    Overtaken,
+}
+
+impl Place {
+    async fn run(self, stopping: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.fold(stopping) => {}
+            // It never ends, and goes on while the database is away.
+            () = self.tell_lag() => {}
+        }
+    }
+
+    async fn fold(&self, mut stopping: watch::Receiver<bool>) {
+        let Self { topic, partition, .. } = *self;
+        let mut wait = RETRY_WAIT_MIN;
+        while !*stopping.borrow() {
+            let followed = AssertUnwindSafe(self.follow(&mut stopping, &mut wait)).catch_unwind().await;
+            match followed {
+                Ok(Ok(Left::Ended) | Err(Error::Log(LogError::Closed))) => return,
+                Ok(Ok(Left::Overtaken)) => {
+                    // Whoever is overtaken again and again stands by, and tries seldom.
+                    let wait_ms = wait.as_millis();
+                    tracing::info!(%topic, partition, wait_ms, "another projector was faster; it is left to it for now");
+                }
+                Ok(Err(error)) => self.failed(&error.to_string(), wait),
+                // A fold that panics stops its view; this is a mistake elsewhere, and must not end in silence.
+                Err(panic) => self.failed(&words(panic.as_ref()), wait),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stopped(&mut stopping) => return,
+            }
+            wait = (wait * 2).min(RETRY_WAIT_MAX);
+        }
+    }
+
+    fn failed(&self, reason: &str, wait: Duration) {
+        let (topic, partition, wait_ms) = (self.topic, self.partition, wait.as_millis());
+        tracing::warn!(%topic, partition, reason, wait_ms, "views cannot be written; trying again");
+        self.metrics.failures.increment(1);
+    }
+
+    /// Folds from the checkpoint on until something is in the way.
+    async fn follow(&self, stopping: &mut watch::Receiver<bool>, wait: &mut Duration) -> Result<Left, Error> {
+        let Self { topic, partition, .. } = *self;
+        let mut place = Partition::load(&self.views, topic, partition).await?;
+        let (next, end) = (place.next(), self.log.tail(topic, partition).await?);
+        if next > end {
+            tracing::error!(%topic, partition, next, end, "the log ends before the views: it has lost records");
+            return Ok(Left::Ended);
+        }
+        self.publish(&place);
+        let mut reading = Reading::start(Arc::clone(&self.log), topic, partition, next);
+        loop {
+            let batch = tokio::select! {
+                () = stopped(stopping) => return Ok(Left::Ended),
+                batch = reading.next() => batch,
+            };
+            let Some(batch) = batch else { return Ok(Left::Ended) };
+            let began = Instant::now();
+            match place.fold(&batch?).await? {
+                Done::Overtaken => return Ok(Left::Overtaken),
+                Done::Written { records, rows } => {
+                    self.metrics.written(records, rows, began.elapsed());
+                    self.publish(&place);
+                    *wait = RETRY_WAIT_MIN;
+                }
+            }
+            if let Some(corruption) = place.corruption() {
+                tracing::error!(%topic, partition, %corruption, "the log contradicts itself; it is not read further");
+                return Ok(Left::Ended);
+            }
+        }
+    }
+
+    fn publish(&self, place: &Partition) {
+        *self.at.lock() = Some(place.checkpoint().clone());
+        self.position.send_modify(|position| position.advance(self.topic, self.partition, place.next()));
+    }
+
+    /// Says how far each view is behind; nothing, while neither the database nor the log has said where it is.
+    async fn tell_lag(&self) {
+        let mut period = tokio::time::interval(LAG_PERIOD);
+        period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            period.tick().await;
+            let Ok(end) = self.log.tail(self.topic, self.partition).await else { continue };
+            let Some(at) = self.at.lock().clone() else { continue };
+            let now = (self.clock)();
+            for (view, entries, seconds) in &self.metrics.lags {
+                let stopped = at.stops.iter().find(|stopped| stopped.stop.view == *view);
+                let (next, since) = match stopped {
+                    Some(stopped) => (stopped.stop.offset, Some(stopped.recorded_at)),
+                    None => (at.reader.offset, at.recorded_at),
+                };
+                let behind = end.saturating_sub(next);
+                let late = since.filter(|_| behind > 0).map_or(0, |since| now.micros().saturating_sub(since.micros()));
+                entries.set(behind as f64);
+                seconds.set(Duration::from_micros(late.max(0).cast_unsigned()).as_secs_f64());
+            }
+        }
+    }
+}
+
+/// Waits until it is to stop, or whoever would say so is gone.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+/// Reading ahead of one partition while it writes.
+struct Reading {
+    batches: mpsc::Receiver<Result<Vec<Arc<Stored>>, LogError>>,
+    task: tokio::task::JoinHandle<()>,
+    /// What came and is not given yet: records, and then what failed.
+    waiting: VecDeque<Arc<Stored>>,
+    failed: Option<LogError>,
+}
+
+impl Reading {
+    fn start(log: Arc<dyn EventLog>, topic: Topic, partition: u32, from: u64) -> Self {
+        let (sender, batches) = mpsc::channel(WAITING_BATCHES_MAX);
+        let task = tokio::spawn(async move {
+            let mut following = log.follow(topic, partition, from);
+            loop {
+                let batch = following.next().await;
+                let ended = matches!(batch, Err(LogError::Closed | LogError::NoPartition { .. }));
+                let failed = batch.is_err();
+                if ended || sender.send(batch).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self { batches, task, waiting: VecDeque::new(), failed: None }
+    }
+
+    /// The next records, as many as are waiting; none once the log was closed. Nothing is lost if it is dropped.
+    async fn next(&mut self) -> Option<Result<Vec<Arc<Stored>>, LogError>> {
+        if self.waiting.is_empty() && self.failed.is_none() {
+            let came = self.batches.recv().await?;
+            self.take(came);
+        }
+        while self.waiting.len() < BATCH_RECORDS_MAX
+            && self.failed.is_none()
+            && let Ok(came) = self.batches.try_recv()
+        {
+            self.take(came);
+        }
+        let (mut bytes, mut count) = (0, 0);
+        while count < BATCH_RECORDS_MAX
+            && bytes < BATCH_BYTES_MAX
+            && let Some(stored) = self.waiting.get(count)
+        {
+            bytes += stored.record.value.len();
+            count += 1;
+        }
+        match count {
+            0 => self.failed.take().map(Err),
+            count => Some(Ok(self.waiting.drain(..count).collect())),
+        }
+    }
+
+    fn take(&mut self, came: Result<Vec<Arc<Stored>>, LogError>) {
+        match came {
+            Ok(records) => self.waiting.extend(records),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a partition tells of itself.
+struct Metrics {
+    records: metrics::Counter,
+    rows: metrics::Counter,
+    failures: metrics::Counter,
+    batches: metrics::Histogram,
+    seconds: metrics::Histogram,
+    /// Of each view: in entries, and in seconds.
+    lags: Vec<(View, metrics::Gauge, metrics::Gauge)>,
+}
+
+impl Metrics {
+    fn new(topic: Topic, partition: u32) -> Self {
+        let labels = [("topic", topic.name().to_owned()), ("partition", partition.to_string())];
+        let lag = |view: &View| {
+            let labels = [("view", view.name().to_owned()), ("partition", partition.to_string())];
+            let entries = metrics::gauge!("bahi_view_lag_entries", &labels);
+            (*view, entries, metrics::gauge!("bahi_view_lag_seconds", &labels))
+        };
+        let lags = View::ALL.iter().filter(|view| view.topic() == topic).map(lag);
+        Self {
+            records: metrics::counter!("bahi_projector_records_total", &labels),
+            rows: metrics::counter!("bahi_projector_rows_total", &labels),
+            failures: metrics::counter!("bahi_projector_failures_total", &labels),
+            batches: metrics::histogram!("bahi_projector_batch_records", &labels),
+            seconds: metrics::histogram!("bahi_projector_batch_seconds", &labels),
+            lags: lags.collect(),
+        }
+    }
+
+    fn written(&self, records: usize, rows: usize, took: Duration) {
+        self.records.increment(records as u64);
+        self.rows.increment(rows as u64);
+        self.batches.record(u32::try_from(records).unwrap_or(u32::MAX));
+        self.seconds.record(took);
+    }
+}
