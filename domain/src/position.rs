@@ -150,6 +150,8 @@ pub struct Position {
     pub t1: BTreeMap<Date, Quantity>,
     /// Days not netted yet, by exchange and trade date.
     pub days: BTreeMap<(Exchange, Date), Day>,
+    /// The account's last entry that moved shares of it, or blocked or released some.
+    pub last_seq: u64,
     /// Of days that are netted and not settled, trade-to-trade ones left out, by settlement date, exchange and trade date: shares bought less sold.
     pub netted: BTreeMap<(Date, Exchange, Date), Quantity>,
 }

@@ -193,6 +193,10 @@ impl Instrument {
     }
 
     fn convert(&mut self, converted: &Converted, at: Timestamp) {
+        // Nothing could be delivered of what is open, which stays.
+        if converted.quantity.is_zero() {
+            return;
+        }
         // Leaves as by a trade at what it had cost: without a gain, unless a trade told later had happened before.
         let closing = converted.side.opposite();
         self.trade_intraday(converted.trade_date, closing, converted.quantity, converted.value);

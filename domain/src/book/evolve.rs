@@ -84,6 +84,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::PositionChanged(changed) => {
             let position = book.positions.entry(changed.instrument).or_default();
             position.shares = changed.position;
+            position.last_seq = book.seq;
             // Trades draw T1 lots in `fill`, netting and settling move them in their own events; imports are settled at once.
             debug_assert!(changed.reason != Reason::Import || changed.moved.t1.is_zero());
             if position.is_empty() {
@@ -171,7 +172,9 @@ fn request(book: &mut Book, requested: &Requested) {
     let seq = requested.order_id.seq;
     book.cash.blocked += order.blocked;
     if !order.blocked_quantity.is_zero() {
-        book.positions.entry(order.instrument).or_default().blocked += order.blocked_quantity;
+        let position = book.positions.entry(order.instrument).or_default();
+        position.blocked += order.blocked_quantity;
+        position.last_seq = seq;
     }
     if order.squares_off
         && let Some(standing) = book.intraday.get_mut(&(order.session_date, order.instrument))
@@ -197,6 +200,7 @@ fn update(book: &mut Book, event: &EventData) {
     if order.blocked_quantity != blocked_quantity {
         let position = book.positions.entry(order.instrument).or_default();
         position.blocked += order.blocked_quantity - blocked_quantity;
+        position.last_seq = book.seq;
         if position.is_empty() {
             book.positions.remove(&order.instrument);
         }
@@ -281,12 +285,18 @@ fn set_intraday(book: &mut Book, session_date: Date, instrument: InstrumentId, a
     let standing = book.intraday.entry((session_date, instrument)).or_default();
     book.cash.blocked += after.margin - standing.position.margin;
     standing.position = after;
+    standing.is_short_delivery &= !after.quantity.is_zero();
     standing.last_seq = book.seq;
 }
 
 fn convert(book: &mut Book, converted: &Converted) {
     set_intraday(book, converted.trade_date, converted.instrument, converted.after);
     reblock(book, &converted.reblocked);
+    if converted.quantity.is_zero() {
+        let standing = book.intraday.entry((converted.trade_date, converted.instrument)).or_default();
+        standing.is_short_delivery = true;
+        return;
+    }
     let Some(exchange) = converted.instrument.exchange() else { return };
     let day = (exchange, converted.trade_date);
     match converted.side {

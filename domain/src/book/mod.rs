@@ -39,10 +39,10 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 4;
+pub const RULES: u32 = 5;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
-pub const SHAPE: u32 = 4;
+pub const SHAPE: u32 = 5;
 
 /// What makes a trade known: exchange, trade date, trade id, side. Of a report that leaves out the exchange or the side,
 /// the order it names stands for them: the number alone may be another trade's.
