@@ -467,6 +467,8 @@ pub enum Unmatched {
     BeyondQuantity,
     /// The report's instrument or side is not the order's.
     OtherSecurity,
+    /// The trade was imported as history, which counts its shares already.
+    Imported,
 }
 
 /// The exchange cancelled a trade.

@@ -111,6 +111,8 @@ rejections! {
     InsufficientCash = "insufficient_cash", retryable;
     /// The trade is known with other content.
     FillContradicted = "fill_contradicted", final_;
+    /// Trades of the account on that day have left memory: whether this is one of them cannot be told.
+    HistoryOverlaps = "history_overlaps", final_;
     /// The entry holds no unmatched trade that waits for assignment.
     UnknownUnmatchedFill = "unknown_unmatched_fill", final_;
     /// The trade's security or side is not the order's, or its quantity is more than the order's.

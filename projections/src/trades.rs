@@ -254,5 +254,6 @@ pub(crate) const fn unmatched_name(reason: Unmatched) -> &'static str {
         Unmatched::UnknownOrder => "unknown_order",
         Unmatched::BeyondQuantity => "beyond_quantity",
         Unmatched::OtherSecurity => "other_security",
+        Unmatched::Imported => "imported",
     }
 }

@@ -64,6 +64,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 instrument: unmatched.instrument,
                 side: unmatched.side,
             };
+            let imported = book.trades.get(&waiting.key()).is_some_and(|known| known.imported);
             let content = TradeContent {
                 order: Some(unmatched.order_id.seq),
                 quantity: unmatched.quantity,
@@ -72,6 +73,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 settlement_date: None,
                 assigned: None,
                 cancelled: false,
+                imported,
             };
             book.trades.insert(waiting.key(), content);
             book.unmatched.insert(book.seq, waiting);
@@ -149,7 +151,8 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::TradeImported(imported) => {
             if let (Some(trade_id), Some(exchange)) = (imported.trade_id, imported.exchange) {
                 let side = if imported.kind.is_sale() { Side::Sell } else { Side::Buy };
-                let content = TradeContent {
+                let key = (Some(exchange), imported.trade_date, trade_id, Some(side), None);
+                let known = book.trades.entry(key).or_insert(TradeContent {
                     order: None,
                     quantity: imported.quantity,
                     price: imported.price,
@@ -157,9 +160,9 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     settlement_date: None,
                     assigned: None,
                     cancelled: false,
-                };
-                let key = (Some(exchange), imported.trade_date, trade_id, Some(side), None);
-                book.trades.insert(key, content);
+                    imported: true,
+                });
+                known.imported = true;
                 book.leaving.trade(key, today);
             }
         }
@@ -229,6 +232,7 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
         settlement_date: Some(filled.settlement_date),
         assigned: None,
         cancelled: false,
+        imported: false,
     };
     book.trades.insert(key, content);
     update(book, &event.data);
@@ -359,6 +363,7 @@ fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at
         settlement_date: None,
         assigned: None,
         cancelled: true,
+        imported: false,
     });
 }
 

@@ -38,12 +38,14 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     let known = before.or_else(|| book.trades.get(&own));
     let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
     let contradicted = || Rejection::FillContradicted.with("trade_id", fill.trade_id);
-    if let Some(known) = known {
+    // History counts its shares already: what the venue tells of it waits, under the words it came in.
+    let is_history = |known: &TradeContent| known.imported && known.agrees(fill.quantity, Some(fill.price));
+    if let Some(known) = known.filter(|known| !is_history(known) || known.order.is_some()) {
         return if says(known) { Ok(Vec::new()) } else { Err(contradicted()) };
     }
     let unmatched = |reason| {
-        if as_told.is_some() {
-            return Err(contradicted());
+        if let Some(told) = as_told.filter(|told| told.order.is_some()) {
+            return if says(told) { Ok(Vec::new()) } else { Err(contradicted()) };
         }
         let data = EventData::FillUnmatched(FillUnmatched {
             order_id: fill.order_id,
@@ -56,6 +58,9 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
         });
         Ok(vec![Event { effective_at: fill.executed_at, data }])
     };
+    if known.is_some() {
+        return unmatched(Unmatched::Imported);
+    }
     let Some(order) = order else {
         return unmatched(if book.opened { Unmatched::UnknownOrder } else { Unmatched::UnknownAccount });
     };
@@ -86,7 +91,7 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
     let waiting =
         book.unmatched.get(&assign.seq).ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
     let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side), None);
-    if key != waiting.key() && book.trades.contains_key(&key) {
+    if book.trades.get(&key).is_some_and(|known| key != waiting.key() || known.imported) {
         return Err(Rejection::FillContradicted.with("trade_id", waiting.trade_id));
     }
     let left = order.quantity - order.filled;

@@ -6,6 +6,7 @@ use crate::{
     event::{Event, EventData},
     fund::FolioChanged,
     history::{ImportTrade, ImportUnits, Kind, TradeImported, UnitsImported},
+    ids::Exchange,
     money::{Money, Quantity, Rounding, Units},
     order::{Product, Side},
     position::{Changed, Reason, Shares},
@@ -20,17 +21,9 @@ pub(super) fn trade(book: &Book, import: &ImportTrade) -> Result<Vec<Event>, Ref
         return Err(Rejection::PriceNotPositive.into());
     }
     let trade_date = import.executed_at.date();
-    let side = if import.kind.is_sale() { Side::Sell } else { Side::Buy };
     let exchange = import.exchange.or_else(|| import.instrument.exchange());
-    if let (Some(exchange), Some(trade_id)) = (exchange, import.trade_id)
-        && let Some(known) = book.trades.get(&(Some(exchange), trade_date, trade_id, Some(side), None))
-    {
-        let same = (import.quantity, import.price);
-        return if (known.quantity, known.price) == same {
-            Ok(Vec::new())
-        } else {
-            Err(Rejection::FillContradicted.with("trade_id", trade_id))
-        };
+    if is_known(book, import, exchange)? {
+        return Ok(Vec::new());
     }
     let value = match import.price {
         Some(price) => {
@@ -67,6 +60,36 @@ pub(super) fn trade(book: &Book, import: &ImportTrade) -> Result<Vec<Event>, Ref
     ];
     events.extend(cash_legs(import.kind, value.unwrap_or_default(), import.instrument.as_str()));
     Ok(events.into_iter().map(|data| Event { effective_at: import.executed_at, data }).collect())
+}
+
+/// Whether the trade is counted, or cancelled, already; one that waits for assignment is not counted anywhere.
+///
+/// A trade is compared with all that the book remembers. Those that a venue told leave it, and a trade of a day between
+/// the first and the last that left may be one of them: it is refused, as its shares could be counted twice. A row
+/// without a trade's number, and what no order brings (a bonus, a split), cannot be one that a venue told.
+fn is_known(book: &Book, import: &ImportTrade, exchange: Option<Exchange>) -> Result<bool, Refusal> {
+    let (Some(exchange), Some(trade_id)) = (exchange, import.trade_id) else { return Ok(false) };
+    let trade_date = import.executed_at.date();
+    let side = if import.kind.is_sale() { Side::Sell } else { Side::Buy };
+    let key = (Some(exchange), trade_date, trade_id, Some(side), None);
+    if let Some(known) = book.trades.get(&key) {
+        let waits = || book.unmatched.values().any(|waiting| waiting.key() == key);
+        return match known {
+            known if known.is_only_cancelled() => Ok(true),
+            known if !known.agrees(import.quantity, import.price) => {
+                Err(Rejection::FillContradicted.with("trade_id", trade_id))
+            }
+            known => Ok(known.imported || !waits()),
+        };
+    }
+    let is_trade = matches!(import.kind, Kind::Purchase | Kind::Sale);
+    match book.forgotten.filter(|(first, last)| is_trade && (*first..=*last).contains(&trade_date)) {
+        Some((first, last)) => {
+            let figures = Rejection::HistoryOverlaps.with("trade_date", trade_date);
+            Err(figures.with("first", first).with("last", last))
+        }
+        None => Ok(false),
+    }
 }
 
 pub(super) fn units(book: &Book, import: &ImportUnits) -> Result<Vec<Event>, Refusal> {

@@ -70,6 +70,8 @@ pub struct TradeContent {
     pub assigned: Option<u64>,
     /// Whether the exchange has cancelled it since.
     pub cancelled: bool,
+    /// Whether it was imported as history: its shares are counted, and never again as an order's.
+    pub imported: bool,
 }
 
 impl TradeContent {
@@ -80,6 +82,10 @@ impl TradeContent {
     /// Whether only its cancellation has been told, and nothing of the trade itself.
     fn is_only_cancelled(&self) -> bool {
         self.cancelled && self.quantity.is_zero()
+    }
+    /// Whether it is of so many shares, at the same price where both know one.
+    fn agrees(&self, quantity: Quantity, price: Option<Price>) -> bool {
+        self.quantity == quantity && (self.price == price || self.price.is_none() || price.is_none())
     }
     /// Whether a report says the same.
     fn says(&self, order: u64, quantity: Quantity, price: Price) -> bool {
@@ -137,6 +143,9 @@ pub struct Book {
     pub folios: BTreeMap<(SchemeCode, Folio), Holding>,
     /// Trades known.
     pub trades: HashMap<TradeKey, TradeContent>,
+    /// The first and the last trade date of those that a venue told and that have left: a trade of a day between them may
+    /// be one of them.
+    pub forgotten: Option<(Date, Date)>,
     /// Trades that wait for assignment, by the `seq` that recorded them.
     pub unmatched: BTreeMap<u64, UnmatchedFill>,
     /// Pending orders by session.
@@ -167,6 +176,7 @@ impl Book {
             fund_orders: BTreeMap::new(),
             folios: BTreeMap::new(),
             trades: HashMap::new(),
+            forgotten: None,
             unmatched: BTreeMap::new(),
             sessions: BTreeSet::new(),
             intraday_orders: BTreeSet::new(),
