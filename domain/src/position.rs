@@ -117,6 +117,8 @@ pub struct Settled {
 /// One day's trades in one instrument on one exchange, until they are netted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Day {
+    /// When its cash and shares settle: fixed by its first trade, whatever is learnt of the calendar since.
+    pub settlement_date: Option<Date>,
     /// Whether it nets nothing, as an order traded in a trade-to-trade series.
     pub delivers_gross: bool,
     /// Shares bought.

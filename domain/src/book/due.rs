@@ -2,7 +2,6 @@
 
 use super::{Book, Context, days::session_end, intraday};
 use crate::{
-    calendar::Calendar,
     command::Command,
     fund::Send,
     ids::{CommandId, FundOrderId, InstrumentId, OrderId},
@@ -92,10 +91,11 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
             (named(format!("net-day/{trade_date}/{instrument}/{seq}")), Command::NetDay(net))
         },
     );
+    let settles_at = |date: Date| context.market.calendar.settles_at(context.calendar, date);
     let settlements =
-        book.settlements.iter().take_while(|(date, _)| context.now >= Calendar::settles_at(**date)).map(
-            |(date, seq)| (named(format!("settle/{date}/{seq}")), Command::Settle(Settle { settlement_date: *date })),
-        );
+        book.settlements.iter().take_while(|(date, _)| context.now >= settles_at(**date)).map(|(date, seq)| {
+            (named(format!("settle/{date}/{seq}")), Command::Settle(Settle { settlement_date: *date }))
+        });
     sends
         .chain(expiries)
         .chain(cancellations)
@@ -134,6 +134,7 @@ pub fn next_due(book: &Book, context: &Context<'_>) -> Option<Timestamp> {
         square_off.or_else(|| intraday::delivers_at(book, *date, *instrument, context))
     });
     let netting = book.nettings.first().map(|(date, ..)| date.next().start());
-    let settlement = book.settlements.first_key_value().map(|(date, _)| Calendar::settles_at(*date));
+    let settlement = book.settlements.first_key_value();
+    let settlement = settlement.map(|(date, _)| context.market.calendar.settles_at(context.calendar, *date));
     [session, cancellation, position.min(), netting, settlement].into_iter().flatten().min()
 }

@@ -242,7 +242,8 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
             reblock(book, &filled.reblocked);
         }
         None => {
-            let day = (filled.exchange, filled.trade_date);
+            let day =
+                Traded { exchange: filled.exchange, date: filled.trade_date, settlement_date: filled.settlement_date };
             match filled.side {
                 Side::Buy => buy(book, filled.instrument, day, filled.quantity, filled.value),
                 Side::Sell => {
@@ -302,7 +303,7 @@ fn convert(book: &mut Book, converted: &Converted) {
         return;
     }
     let Some(exchange) = converted.instrument.exchange() else { return };
-    let day = (exchange, converted.trade_date);
+    let day = Traded { exchange, date: converted.trade_date, settlement_date: converted.settlement_date };
     match converted.side {
         Side::Buy => buy(book, converted.instrument, day, converted.quantity, converted.value),
         Side::Sell => {
@@ -317,22 +318,31 @@ pub(super) fn uncovered(drawn: Quantity, settled: Quantity) -> Quantity {
     drawn - drawn.min(settled.max(Quantity::ZERO))
 }
 
+/// When a delivery trade was done, where, and when it settles.
+#[derive(Clone, Copy)]
+struct Traded {
+    exchange: Exchange,
+    date: Date,
+    settlement_date: Date,
+}
+
 /// The day of a delivery trade, which waits to be netted.
-fn day_of(book: &mut Book, instrument: InstrumentId, (exchange, date): (Exchange, Date)) -> (&mut Lots, &mut Day) {
-    book.nettings.insert((date, instrument, exchange));
+fn day_of(book: &mut Book, instrument: InstrumentId, of: Traded) -> (&mut Lots, &mut Day) {
+    book.nettings.insert((of.date, instrument, of.exchange));
     let position = book.positions.entry(instrument).or_default();
-    let day = position.days.entry((exchange, date)).or_default();
+    let day = position.days.entry((of.exchange, of.date)).or_default();
+    day.settlement_date.get_or_insert(of.settlement_date);
     day.last_seq = book.seq;
     (&mut position.t1, day)
 }
 
-fn buy(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), quantity: Quantity, value: Money) {
+fn buy(book: &mut Book, instrument: InstrumentId, day: Traded, quantity: Quantity, value: Money) {
     let (_, day) = day_of(book, instrument, day);
     day.bought += quantity;
     day.bought_value += value;
 }
 
-fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value: Money, drawn: Shares, usable: Money) {
+fn sell(book: &mut Book, instrument: InstrumentId, day: Traded, value: Money, drawn: Shares, usable: Money) {
     let settled = book.positions.get(&instrument).map_or(Quantity::ZERO, |position| position.shares.settled);
     let (lots, day) = day_of(book, instrument, day);
     day.sold += drawn.total();

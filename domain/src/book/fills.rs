@@ -1,6 +1,6 @@
 //! Trades: matched to orders, or kept until an operator assigns them. A trade is never refused, a contradiction of one is.
 
-use super::{Book, Context, TradeContent, TradeKey, intraday, orders::block_of, trade_key};
+use super::{Book, Context, TradeContent, TradeKey, days::settlement_date, intraday, orders::block_of, trade_key};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
@@ -151,8 +151,7 @@ impl Trade {
         let too_large = || Rejection::AmountTooLarge.with("quantity", self.quantity).with("price", self.price);
         let exchange = order.instrument.exchange().expect("an order's instrument trades on an exchange");
         let trade_date = self.executed_at.date();
-        let days = context.policy.settlement_days(trade_date);
-        let settlement_date = context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days);
+        let settlement_date = settlement_date(book, order.instrument, exchange, trade_date, context);
         let value = self.price.times(self.quantity, Rounding::HalfUp).ok_or_else(too_large)?;
         let filled = order.filled + self.quantity;
         let unfilled = (order.unfilled() - self.quantity).max(Quantity::ZERO);

@@ -2,7 +2,7 @@
 
 use super::{
     Book, Context, cover,
-    days::session_closes,
+    days::{session_closes, settlement_date},
     fills::Sale,
     now,
     orders::{block_of, check_shares},
@@ -238,7 +238,7 @@ pub(super) fn deliverable(
     let (Some(exchange), Some(position)) = (instrument.exchange(), book.positions.get(&instrument)) else {
         return none;
     };
-    let date = settlement_date(exchange, session_date, context);
+    let date = settlement_date(book, instrument, exchange, session_date, context);
     let day = position.days.get(&(exchange, session_date));
     let bought_today = day.map_or(none, |day| day.bought - day.drawn.bought_today).min(position.shares.bought_today);
     let t1: Quantity = position.t1.range(..=date).map(|(_, lot)| *lot).sum();
@@ -259,11 +259,6 @@ pub(super) fn delivers_at(
     let waits = standing.position.quantity.is_zero()
         || standing.is_short_delivery && deliverable(book, session_date, instrument, context).is_zero();
     (!waits).then(|| ends_at(session_date, instrument, context))
-}
-
-fn settlement_date(exchange: Exchange, trade_date: Date, context: &Context<'_>) -> Date {
-    let days = context.policy.settlement_days(trade_date);
-    context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days)
 }
 
 /// Makes delivery of a position: asked for by the account's holder, or by the back office when the session is over.
@@ -435,7 +430,7 @@ impl Delivered {
         value: Money,
         context: &Context<'_>,
     ) -> Option<Self> {
-        let settlement_date = settlement_date(exchange, trade_date, context);
+        let settlement_date = settlement_date(book, instrument, exchange, trade_date, context);
         let empty = Position::default();
         let position = book.positions.get(&instrument).unwrap_or(&empty);
         let (moved, drawn, usable) = match side {
