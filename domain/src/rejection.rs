@@ -119,14 +119,14 @@ rejections! {
     FillDoesNotFit = "fill_does_not_fit", final_;
     /// Not due, or done already.
     NotDue = "not_due", retryable;
+    /// The figures of the fact contradict each other, for instance a low above the high.
+    FactInconsistent = "fact_inconsistent", final_;
     /// A day that is known already, with the same content.
     FactRepeated = "fact_repeated", final_;
     /// Contradicts an earlier fact and does not name it in `corrects`.
     FactContradicted = "fact_contradicted", final_;
     /// The fact it corrects does not exist or is not of the same kind.
     UnknownFact = "unknown_fact", final_;
-    /// The figures of the fact contradict each other, for instance a low above the high.
-    FactInconsistent = "fact_inconsistent", final_;
 }
 
 /// A refusal with the figures that refused it.

@@ -37,7 +37,10 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     let before = book.trades.get(&key(fill, None, None)).filter(|known| known.is_only_cancelled() && says(known));
     let known = before.or_else(|| book.trades.get(&own));
     let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
-    let contradicted = || Rejection::FillContradicted.with("trade_id", fill.trade_id);
+    let contradicted = || match value_of(fill.price, fill.quantity) {
+        Ok(_) => Rejection::FillContradicted.with("trade_id", fill.trade_id),
+        Err(too_large) => too_large,
+    };
     // History counts its shares already: what the venue tells of it waits, under the words it came in.
     let is_history = |known: &TradeContent| known.imported && known.agrees(fill.quantity, Some(fill.price));
     if let Some(known) = known.filter(|known| !is_history(known) || known.order.is_some()) {
@@ -86,10 +89,13 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
 }
 
 pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let waiting = book.unmatched.get(&assign.seq);
+    if let Some(waiting) = waiting {
+        value_of(waiting.price, waiting.quantity)?;
+    }
     let order =
         book.order(&assign.order_id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", assign.order_id))?;
-    let waiting =
-        book.unmatched.get(&assign.seq).ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
+    let waiting = waiting.ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
     let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side), None);
     if book.trades.get(&key).is_some_and(|known| key != waiting.key() || known.imported) {
         return Err(Rejection::FillContradicted.with("trade_id", waiting.trade_id));
@@ -113,6 +119,12 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
     let mut events = vec![Event { effective_at: waiting.executed_at, data }];
     events.extend(rest);
     Ok(events)
+}
+
+/// What a trade is worth, rounded half up to the paisa.
+pub(super) fn value_of(price: Price, quantity: Quantity) -> Result<Money, Refusal> {
+    let too_large = || Rejection::AmountTooLarge.with("quantity", quantity).with("price", price);
+    price.times(quantity, Rounding::HalfUp).ok_or_else(too_large)
 }
 
 fn key(fill: &Fill, instrument: Option<InstrumentId>, side: Option<Side>) -> TradeKey {
@@ -152,7 +164,7 @@ impl Trade {
         let exchange = order.instrument.exchange().expect("an order's instrument trades on an exchange");
         let trade_date = self.executed_at.date();
         let settlement_date = settlement_date(book, order.instrument, exchange, trade_date, context);
-        let value = self.price.times(self.quantity, Rounding::HalfUp).ok_or_else(too_large)?;
+        let value = value_of(self.price, self.quantity)?;
         let filled = order.filled + self.quantity;
         let unfilled = (order.unfilled() - self.quantity).max(Quantity::ZERO);
         let pending = if order.status.is_final() { Quantity::ZERO } else { unfilled };

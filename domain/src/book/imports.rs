@@ -1,13 +1,13 @@
 //! History from before this ledger, recorded as it is told: settled at once, cash against `external`, no order, calendar or cash check.
 
-use super::Book;
+use super::{Book, fills::value_of};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
     fund::FolioChanged,
     history::{ImportTrade, ImportUnits, Kind, TradeImported, UnitsImported},
     ids::Exchange,
-    money::{Money, Quantity, Rounding, Units},
+    money::{Money, Quantity, Units},
     order::{Product, Side},
     position::{Changed, Reason, Shares},
     rejection::{Refusal, Rejection},
@@ -20,21 +20,12 @@ pub(super) fn trade(book: &Book, import: &ImportTrade) -> Result<Vec<Event>, Ref
     if import.price.is_some_and(|price| price.is_negative()) {
         return Err(Rejection::PriceNotPositive.into());
     }
+    let value = import.price.map(|price| value_of(price, import.quantity)).transpose()?;
     let trade_date = import.executed_at.date();
     let exchange = import.exchange.or_else(|| import.instrument.exchange());
     if is_known(book, import, exchange)? {
         return Ok(Vec::new());
     }
-    let value = match import.price {
-        Some(price) => {
-            let value = price.times(import.quantity, Rounding::HalfUp);
-            Some(
-                value
-                    .ok_or_else(|| Rejection::AmountTooLarge.with("quantity", import.quantity).with("price", price))?,
-            )
-        }
-        None => None,
-    };
     let before = book.positions.get(&import.instrument).map_or_else(Shares::default, |position| position.shares);
     let settled = if import.kind.is_sale() { -import.quantity } else { import.quantity };
     let moved = Shares { settled, ..Shares::default() };

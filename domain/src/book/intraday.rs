@@ -271,13 +271,13 @@ pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Re
     if !asked.quantity.is_positive() {
         return Err(Rejection::QuantityNotPositive.with("quantity", asked.quantity));
     }
-    if (asked.from, asked.to) != (Product::Mis, Product::Cnc) {
-        return Err(Rejection::ConversionNotAllowed.into());
-    }
     let instrument = asked.instrument;
     let unknown = || Rejection::UnknownInstrument.with("instrument", instrument);
     let listing = context.market.instruments.get(&instrument).ok_or_else(unknown)?;
     let exchange = instrument.exchange().ok_or_else(unknown)?;
+    if (asked.from, asked.to) != (Product::Mis, Product::Cnc) {
+        return Err(Rejection::ConversionNotAllowed.into());
+    }
     match asked.trade_date {
         Some(trade_date) => {
             let quantity = left_open(book, asked, trade_date, context)?;

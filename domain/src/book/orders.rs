@@ -34,14 +34,15 @@ pub(super) fn place(book: &Book, place: &Place, context: &Context<'_>) -> Result
         trigger_price: place.trigger_price,
         market_protection: place.market_protection,
     };
+    let session = session(place.instrument, context);
+    let price_date = session.as_ref().map_or_else(|| context.now.date(), |session| session.date);
+    terms.check_amounts(price_date, context)?;
     terms.check_figures()?;
     let listing = tradable(place.instrument, context)?;
     terms.check_type()?;
     terms.check_trigger_price()?;
     check_disclosed(place.disclosed_quantity, place.quantity, place.validity)?;
     terms.check_product(listing)?;
-    let session = session(place.instrument, context);
-    let price_date = session.as_ref().map_or_else(|| context.now.date(), |session| session.date);
     terms.check_price(listing, price_date)?;
     terms.check_trigger_side(listing)?;
     let block_price = terms.block_price(listing, price_date, context)?;
@@ -91,21 +92,21 @@ pub(super) fn place(book: &Book, place: &Place, context: &Context<'_>) -> Result
 }
 
 pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
-    if modify.quantity.is_some_and(|quantity| !quantity.is_positive()) {
-        return Err(Rejection::QuantityNotPositive.into());
+    if let Some(order) = book.order(&modify.order_id) {
+        Terms::modified(order, modify).check_amounts(order.session_date, context)?;
     }
-    if [modify.price, modify.trigger_price].into_iter().flatten().any(|price| !price.is_positive()) {
-        return Err(Rejection::PriceNotPositive.into());
+    if let Some(quantity) = modify.quantity.filter(|quantity| !quantity.is_positive()) {
+        return Err(Rejection::QuantityNotPositive.with("quantity", quantity));
+    }
+    if let Some(price) = [modify.price, modify.trigger_price].into_iter().flatten().find(|price| !price.is_positive()) {
+        return Err(Rejection::PriceNotPositive.with("price", price));
     }
     let order = changeable(book, &modify.order_id)?;
     if order.modifications >= MODIFICATIONS_MAX {
         return Err(Rejection::TooManyModifications.with("modifications", order.modifications));
     }
-    let order_type = modify.order_type.unwrap_or(order.order_type);
-    let kept = |takes: bool, standing: Option<Price>| if takes { standing } else { None };
-    let price = modify.price.or(kept(order_type.has_limit(), order.price));
-    let trigger_price = modify.trigger_price.or(kept(order_type.has_trigger(), order.trigger_price));
-    let quantity = modify.quantity.unwrap_or(order.quantity);
+    let terms = Terms::modified(order, modify);
+    let Terms { order_type, price, trigger_price, quantity, .. } = terms;
     let validity = modify.validity.unwrap_or(order.validity);
     let asked = (order_type, price, trigger_price, quantity, validity);
     if asked == (order.order_type, order.price, order.trigger_price, order.quantity, order.validity) {
@@ -115,16 +116,6 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
     if quantity < done {
         return Err(Rejection::QuantityBelowFilled.with("quantity", quantity).with("filled", done));
     }
-    let terms = Terms {
-        instrument: order.instrument,
-        side: order.side,
-        product: order.product,
-        quantity,
-        order_type,
-        price,
-        trigger_price,
-        market_protection: order.market_protection.filter(|_| !order_type.has_limit()),
-    };
     let listing = tradable(order.instrument, context)?;
     terms.check_type()?;
     // What has been triggered stands as a limit order or at market: its trigger price says nothing any more.
@@ -327,7 +318,7 @@ fn changeable<'a>(book: &'a Book, id: &OrderId) -> Result<&'a Order, Refusal> {
 
 fn check_disclosed(disclosed: Option<Quantity>, quantity: Quantity, validity: Validity) -> Result<(), Refusal> {
     let Some(disclosed) = disclosed else { return Ok(()) };
-    let least = Quantity::new((quantity.shares() + DISCLOSED_PART - 1) / DISCLOSED_PART);
+    let least = Quantity::new(quantity.shares() / DISCLOSED_PART + (quantity.shares() % DISCLOSED_PART).signum());
     if validity == Validity::Ioc || disclosed < least || disclosed > quantity {
         let figures = Rejection::DisclosedQuantityNotAllowed.with("disclosed_quantity", disclosed);
         return Err(figures.with("least", least).with("quantity", quantity));
@@ -396,10 +387,31 @@ struct Terms {
 }
 
 impl Terms {
-    fn check_figures(&self) -> Result<(), Refusal> {
-        if let Some(price) = self.price.filter(|price| price.is_positive()) {
+    /// An order's once a change of it is granted: what is absent stays, if the type still takes it.
+    fn modified(order: &Order, modify: &Modify) -> Self {
+        let order_type = modify.order_type.unwrap_or(order.order_type);
+        Self {
+            instrument: order.instrument,
+            side: order.side,
+            product: order.product,
+            quantity: modify.quantity.unwrap_or(order.quantity),
+            order_type,
+            price: modify.price.or(order.price.filter(|_| order_type.has_limit())),
+            trigger_price: modify.trigger_price.or(order.trigger_price.filter(|_| order_type.has_trigger())),
+            market_protection: order.market_protection.filter(|_| !order_type.has_limit()),
+        }
+    }
+    /// Whether this ledger can hold what the order is worth, at its limit and at the price it blocks at.
+    fn check_amounts(&self, date: Date, context: &Context<'_>) -> Result<(), Refusal> {
+        let is_of_its_type = self.price.is_some() == self.order_type.has_limit();
+        let listing = context.market.instruments.get(&self.instrument).filter(|_| is_of_its_type);
+        let blocks_at = listing.and_then(|listing| self.block_price(listing, date, context).ok()?);
+        for price in [self.price, blocks_at].into_iter().flatten().filter(|price| price.is_positive()) {
             worth(price, self.quantity)?;
         }
+        Ok(())
+    }
+    fn check_figures(&self) -> Result<(), Refusal> {
         if !self.quantity.is_positive() {
             return Err(Rejection::QuantityNotPositive.with("quantity", self.quantity));
         }
