@@ -234,6 +234,9 @@ fn of_order(seq: u64, executed_at: Timestamp, filled: &Filled) -> TradeRow {
 pub(crate) const fn flag_name(flag: Flag) -> &'static str {
     match flag {
         Flag::OutsideBand => "outside_band",
+        Flag::InFuture => "in_future",
+        Flag::BeforeRequest => "before_request",
+        Flag::UnknownOrder => "unknown_order",
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn expire(book: &Book, expire: &Expire, context: &Context<'_>) -> Res
     if context.now < end {
         return Err(Rejection::NotDue.with("due_at", end));
     }
-    let expired = Expired { order_id: expire.order_id, cancelled: order.pending(), applied: true };
+    let expired = Expired { order_id: expire.order_id, cancelled: order.pending(), applied: true, flag: None };
     Ok(vec![Event { effective_at: end, data: EventData::OrderExpired(expired) }])
 }
 

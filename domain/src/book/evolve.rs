@@ -44,7 +44,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 book.settlements.insert(date, book.seq);
             }
         }
-        EventData::OrderRequested(requested) => request(book, requested),
+        EventData::OrderRequested(requested) => request(book, requested, event.effective_at),
         EventData::OrderAccepted(_)
         | EventData::OrderTriggered(_)
         | EventData::OrderRejected(_)
@@ -170,8 +170,8 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
     }
 }
 
-fn request(book: &mut Book, requested: &Requested) {
-    let order = Order::requested(requested);
+fn request(book: &mut Book, requested: &Requested, at: Timestamp) {
+    let order = Order::requested(requested, at);
     let seq = requested.order_id.seq;
     book.cash.blocked += order.blocked;
     if !order.blocked_quantity.is_zero() {

@@ -58,6 +58,7 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
             quantity: fill.quantity,
             price: fill.price,
             reason,
+            flag: Flag::of_time(fill.executed_at, order.map(|order| order.requested_at), context.now),
         });
         Ok(vec![Event { effective_at: fill.executed_at, data }])
     };
@@ -209,7 +210,9 @@ impl Trade {
             filled,
             pending,
             blocked,
-            flag: outside.then_some(Flag::OutsideBand),
+            flag: outside
+                .then_some(Flag::OutsideBand)
+                .or_else(|| Flag::of_time(self.executed_at, Some(order.requested_at), context.now)),
             reblocked,
         };
         let changed = Changed {

@@ -144,12 +144,7 @@ fn allotted(
         return vec![record(None, None, Vec::new(), false)];
     };
     let mut mismatch = Vec::new();
-    let invested = *amount - allotment.stamp_duty.unwrap_or_default();
-    if (allotment.units - UNITS_TOLERANCE).compare_worth(allotment.nav, invested).is_gt()
-        || (allotment.units + UNITS_TOLERANCE).compare_worth(allotment.nav, invested).is_lt()
-    {
-        mismatch.push(Mismatch::Units);
-    }
+    check_units(allotment, *amount - allotment.stamp_duty.unwrap_or_default(), &mut mismatch);
     check_nav(*scheme, allotment.nav_date, allotment.nav, context, &mut mismatch);
     let mut events = if order.status == Status::Requested { sent(order, id) } else { Vec::new() };
     events.push(record(Some(*scheme), Some(*amount), mismatch, true));
@@ -171,6 +166,8 @@ fn redeemed(
         return Err(Rejection::PayoutRequired.with("fund_order_id", id));
     };
     let mut mismatch = Vec::new();
+    // An exit load or a tax that the registrar has kept back is in no report: the difference says so.
+    check_units(allotment, amount, &mut mismatch);
     check_nav(*scheme, allotment.nav_date, allotment.nav, context, &mut mismatch);
     if book.folios.get(&(*scheme, *folio)).is_none_or(|holding| allotment.units > holding.units) {
         mismatch.push(Mismatch::BeyondHolding);
@@ -213,6 +210,16 @@ fn posted(amount: Money, reason: Reason, id: FundOrderId, settlement_date: Optio
 fn folio_changed(book: &Book, scheme: SchemeCode, folio: Folio, moved: Units) -> EventData {
     let before = book.folios.get(&(scheme, folio)).map_or(Units::ZERO, |holding| holding.units);
     EventData::FolioChanged(FolioChanged { scheme, folio, moved, units: before + moved })
+}
+
+/// Whether the units are worth the amount at the NAV.
+fn check_units(allotment: &Allotment, amount: Money, mismatch: &mut Vec<Mismatch>) {
+    let Allotment { units, nav, .. } = *allotment;
+    if (units - UNITS_TOLERANCE).compare_worth(nav, amount).is_gt()
+        || (units + UNITS_TOLERANCE).compare_worth(nav, amount).is_lt()
+    {
+        mismatch.push(Mismatch::Units);
+    }
 }
 
 fn check_nav(code: SchemeCode, date: Date, nav: Nav, context: &Context<'_>, mismatch: &mut Vec<Mismatch>) {

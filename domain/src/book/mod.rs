@@ -220,7 +220,7 @@ pub fn refuse(refusal: Refusal, now: Timestamp) -> Vec<Event> {
 fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     // Facts come first: they are recorded even for an account that was never opened.
     match command {
-        Command::ReportOrder(report) => return Ok(orders::report(book, report)),
+        Command::ReportOrder(report) => return Ok(orders::report(book, report, context.now)),
         Command::RecordFill(fill) => return fills::record(book, fill, context),
         Command::CancelTrade(cancel) => return trade_cancellations::record(book, cancel, context),
         Command::ReportAllotment(report) => return funds::report(book, report, context),

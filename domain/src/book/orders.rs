@@ -8,13 +8,13 @@ use crate::{
     market::Listing,
     money::{Money, Percent, Price, Quantity, Rounding},
     order::{
-        Accepted, Cancel, CancellationRequested, Cancelled, Expired, ModificationRequested, Modified, Modify, Order,
-        OrderType, Place, Product, Refused, Rejected, Report, ReportKind, Requested, Side, Status, Triggered, Validity,
-        Waiting,
+        Accepted, Cancel, CancellationRequested, Cancelled, Expired, Flag, ModificationRequested, Modified, Modify,
+        Order, OrderType, Place, Product, Refused, Rejected, Report, ReportKind, Requested, Side, Status, Triggered,
+        Validity, Waiting,
     },
     position::Position,
     rejection::{Refusal, Rejection},
-    time::Date,
+    time::{Date, Timestamp},
 };
 
 /// SEBI's and the exchanges' bound on changes of one order (NSE: the 26th is refused).
@@ -184,8 +184,11 @@ pub(super) fn cancel(book: &Book, cancel: &Cancel, context: &Context<'_>) -> Res
 }
 
 /// A report is always recorded; one that fits no order or state has no effect.
-pub(super) fn report(book: &Book, report: &Report) -> Vec<Event> {
-    let order = book.order(&report.order_id).filter(|order| !order.status.is_final());
+pub(super) fn report(book: &Book, report: &Report, now: Timestamp) -> Vec<Event> {
+    let known = book.order(&report.order_id);
+    let flag = Flag::of_time(report.at, known.map(|order| order.requested_at), now);
+    let flag = flag.or_else(|| known.is_none().then_some(Flag::UnknownOrder));
+    let order = known.filter(|order| !order.status.is_final());
     let (order_id, reason) = (report.order_id, report.reason.clone());
     let pending = order.map_or(Quantity::ZERO, Order::pending);
     let data = match report.report {
@@ -193,17 +196,22 @@ pub(super) fn report(book: &Book, report: &Report) -> Vec<Event> {
             order_id,
             exchange_order_id: report.exchange_order_id,
             applied: order.is_some_and(|order| order.status == Status::Requested),
+            flag,
         }),
-        ReportKind::Rejected => EventData::OrderRejected(rejected(order, order_id, reason)),
+        ReportKind::Rejected => EventData::OrderRejected(Rejected { flag, ..rejected(order, order_id, reason) }),
         ReportKind::Triggered => {
-            EventData::OrderTriggered(Triggered { order_id, applied: order.is_some_and(Order::is_asleep) })
+            EventData::OrderTriggered(Triggered { order_id, applied: order.is_some_and(Order::is_asleep), flag })
         }
-        ReportKind::Modified => EventData::OrderModified(modified(book, order, report)),
-        ReportKind::Cancelled => {
-            EventData::OrderCancelled(Cancelled { order_id, cancelled: pending, reason, applied: order.is_some() })
-        }
+        ReportKind::Modified => EventData::OrderModified(Modified { flag, ..modified(book, known, report) }),
+        ReportKind::Cancelled => EventData::OrderCancelled(Cancelled {
+            order_id,
+            cancelled: pending,
+            reason,
+            applied: order.is_some(),
+            flag,
+        }),
         ReportKind::Expired => {
-            EventData::OrderExpired(Expired { order_id, cancelled: pending, applied: order.is_some() })
+            EventData::OrderExpired(Expired { order_id, cancelled: pending, applied: order.is_some(), flag })
         }
     };
     vec![Event { effective_at: report.at, data }]
@@ -224,11 +232,12 @@ fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>) 
         },
         None => (Refused::Order, Quantity::ZERO, None, false),
     };
-    Rejected { order_id, refused, reason, cancelled, blocked, applied }
+    Rejected { order_id, refused, reason, cancelled, blocked, applied, flag: None }
 }
 
 fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
     let order_id = report.order_id;
+    // Nothing is known of it but what the venue says.
     let Some(order) = order else {
         return Modified {
             order_id,
@@ -241,6 +250,7 @@ fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
             blocked: None,
             opening: None,
             applied: false,
+            flag: None,
         };
     };
     let intraday = |opening: Quantity| (order.product == Product::Mis).then_some(opening);
@@ -258,6 +268,7 @@ fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
             blocked: order.block_price.map(|_| order.blocked),
             opening: intraday(order.opening),
             applied: false,
+            flag: None,
         };
     };
     // A fill may have overtaken the change: the venue cannot go below what is filled, and says what it granted.
@@ -291,6 +302,7 @@ fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
         blocked,
         opening,
         applied: true,
+        flag: None,
     }
 }
 
