@@ -511,6 +511,8 @@ pub enum Unmatched {
     OtherSecurity,
     /// The trade was imported as history, which counts its shares already.
     Imported,
+    /// The exchange had cancelled the trade before it was told: it waits for nobody.
+    Cancelled,
 }
 
 /// The exchange cancelled a trade.

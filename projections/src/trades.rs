@@ -121,7 +121,7 @@ impl Trades {
                 trade_date: executed_at.date(),
                 settlement_date: None,
                 product: None,
-                flag: None,
+                flag: unmatched.flag,
                 cancelled: false,
             }),
             EventData::TradeCancelled(cancelled) => self.cancel(cancelled),
@@ -258,5 +258,6 @@ pub(crate) const fn unmatched_name(reason: Unmatched) -> &'static str {
         Unmatched::BeyondQuantity => "beyond_quantity",
         Unmatched::OtherSecurity => "other_security",
         Unmatched::Imported => "imported",
+        Unmatched::Cancelled => "cancelled",
     }
 }

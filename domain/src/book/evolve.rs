@@ -7,7 +7,7 @@ use crate::{
     ids::{Exchange, Folio, InstrumentId, SchemeCode},
     intraday::{Converted, Intraday},
     money::{Money, Quantity, Units},
-    order::{FillAssigned, Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, order_of},
+    order::{FillAssigned, Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, Unmatched, order_of},
     position::{Day, DayNetted, Reason, Shares},
     time::{Date, Timestamp},
 };
@@ -75,6 +75,9 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 cancelled: false,
                 imported,
             };
+            if unmatched.reason == Unmatched::Cancelled {
+                tell_cancelled(book, &waiting);
+            }
             book.trades.insert(waiting.key(), content);
             book.unmatched.insert(book.seq, waiting);
         }
@@ -375,6 +378,21 @@ fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at
         cancelled: true,
         imported: false,
     });
+}
+
+/// What is known of a trade that was cancelled before it was told is what it says now: told otherwise, it is
+/// contradicted.
+fn tell_cancelled(book: &mut Book, told: &UnmatchedFill) {
+    let order = book.orders.get(&told.order);
+    let exchange = order.and_then(|order| order.instrument.exchange());
+    let date = told.executed_at.date();
+    let key = trade_key(exchange, date, told.trade_id, order.map(|order| order.side), told.order);
+    for key in [key, trade_key(None, date, told.trade_id, None, told.order)] {
+        let expected = book.trades.get_mut(&key).filter(|known| known.is_only_cancelled() && known.is_of(told.order));
+        if let Some(known) = expected {
+            (known.quantity, known.price) = (told.quantity, Some(told.price));
+        }
+    }
 }
 
 fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, event: &Event) {

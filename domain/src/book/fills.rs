@@ -8,7 +8,8 @@ use crate::{
     intraday::IntradayTrade,
     money::{Money, Price, Quantity, Rounding},
     order::{
-        Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Reblocked, Side, Unmatched, Waiting,
+        Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Reblocked, Side, TradeCancelled,
+        Unmatched, Waiting,
     },
     policy::Policy,
     position::{Changed, Day, Position, Reason, Shares},
@@ -24,32 +25,7 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
         return Err(Rejection::PriceNotPositive.with("price", fill.price));
     }
     let order = book.order(&fill.order_id);
-    let instrument = order.map(|order| order.instrument).or(fill.instrument);
-    let side = order.map(|order| order.side).or(fill.side);
-    // A cancellation that named the same order first, then the order's own view of the trade, then the report's: an
-    // unmatched one was kept under that.
-    let (own, told) = (key(fill, instrument, side), key(fill, fill.instrument, fill.side));
-    let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
-    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one;
-    // a bare number is compared within its order alone.
-    let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
-    let as_told = book.trades.get(&told);
-    let before = book.trades.get(&key(fill, None, None)).filter(|known| known.is_only_cancelled() && says(known));
-    let known = before.or_else(|| book.trades.get(&own));
-    let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
-    let contradicted = || match value_of(fill.price, fill.quantity) {
-        Ok(_) => Rejection::FillContradicted.with("trade_id", fill.trade_id),
-        Err(too_large) => too_large,
-    };
-    // History counts its shares already: what the venue tells of it waits, under the words it came in.
-    let is_history = |known: &TradeContent| known.imported && known.agrees(fill.quantity, Some(fill.price));
-    if let Some(known) = known.filter(|known| !is_history(known) || known.order.is_some()) {
-        return if says(known) { Ok(Vec::new()) } else { Err(contradicted()) };
-    }
     let unmatched = |reason| {
-        if let Some(told) = as_told.filter(|told| told.order.is_some()) {
-            return if says(told) { Ok(Vec::new()) } else { Err(contradicted()) };
-        }
         let data = EventData::FillUnmatched(FillUnmatched {
             order_id: fill.order_id,
             trade_id: fill.trade_id,
@@ -60,22 +36,38 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
             reason,
             flag: Flag::of_time(fill.executed_at, order.map(|order| order.requested_at), context.now),
         });
-        Ok(vec![Event { effective_at: fill.executed_at, data }])
+        vec![Event { effective_at: fill.executed_at, data }]
     };
-    if known.is_some() {
-        return unmatched(Unmatched::Imported);
-    }
-    let Some(order) = order else {
-        return unmatched(if book.opened { Unmatched::UnknownOrder } else { Unmatched::UnknownAccount });
+    // What waits is kept under the words it came in, which must be free.
+    let can_wait = match known(book, fill, order) {
+        Known::AsTold => return Ok(Vec::new()),
+        Known::Otherwise => return Err(contradicted(fill)),
+        Known::AsHistory => return Ok(unmatched(Unmatched::Imported)),
+        Known::AsCancelled(at) => {
+            let ended = Event { effective_at: at, data: ended(book, fill) };
+            return Ok(unmatched(Unmatched::Cancelled).into_iter().chain([ended]).collect());
+        }
+        Known::Not { can_wait } => can_wait,
     };
-    if fill.instrument.is_some_and(|named| named != order.instrument)
-        || fill.side.is_some_and(|named| named != order.side)
-    {
-        return unmatched(Unmatched::OtherSecurity);
+    let reason = match order {
+        None if book.opened => Some(Unmatched::UnknownOrder),
+        None => Some(Unmatched::UnknownAccount),
+        Some(order)
+            if fill.instrument.is_some_and(|named| named != order.instrument)
+                || fill.side.is_some_and(|named| named != order.side) =>
+        {
+            Some(Unmatched::OtherSecurity)
+        }
+        Some(order) => (fill.quantity > order.quantity - order.filled).then_some(Unmatched::BeyondQuantity),
+    };
+    match (order, reason) {
+        (Some(order), None) => fills(book, fill, order, context),
+        (_, reason) if can_wait => Ok(reason.map_or_else(Vec::new, unmatched)),
+        _ => Err(contradicted(fill)),
     }
-    if fill.quantity > order.quantity - order.filled {
-        return unmatched(Unmatched::BeyondQuantity);
-    }
+}
+
+fn fills(book: &Book, fill: &Fill, order: &Order, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     let trade = Trade {
         order_id: fill.order_id,
         trade_id: fill.trade_id,
@@ -87,6 +79,69 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     let mut events = vec![Event { effective_at: fill.executed_at, data: EventData::OrderFilled(filled) }];
     events.extend(rest);
     Ok(events)
+}
+
+/// How the book knows a trade that is reported.
+enum Known {
+    /// Not at all; whether it can wait under the words it is reported in, or another has them.
+    Not { can_wait: bool },
+    /// The same was told before.
+    AsTold,
+    /// It, or one under the same number, was told with other content.
+    Otherwise,
+    /// It was imported as history, which counts its shares.
+    AsHistory,
+    /// The exchange had cancelled it, so much was told before.
+    AsCancelled(Timestamp),
+}
+
+/// A trade is looked for as a cancelled one of the same order first, then in the order's own view of it, then in the
+/// report's words: an unmatched one was kept under those.
+fn known(book: &Book, fill: &Fill, order: Option<&Order>) -> Known {
+    let instrument = order.map(|order| order.instrument).or(fill.instrument);
+    let side = order.map(|order| order.side).or(fill.side);
+    let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
+    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one;
+    // a bare number is compared within its order alone.
+    let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
+    let as_told = book.trades.get(&key(fill, fill.instrument, fill.side));
+    let before = book.trades.get(&key(fill, None, None)).filter(|known| known.cancelled && says(known));
+    let known = before.or_else(|| book.trades.get(&key(fill, instrument, side)));
+    let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
+    let is_told = |known: &TradeContent| says(known) && !known.is_only_cancelled();
+    if [known, as_told].into_iter().flatten().any(is_told) {
+        return Known::AsTold;
+    }
+    let is_own = |told: &TradeContent| told.is_only_cancelled() && told.is_of(fill.order_id.seq);
+    let can_wait = as_told.is_none_or(|told| told.order.is_none() || is_own(told));
+    let is_history =
+        |known: &TradeContent| known.imported && known.order.is_none() && known.agrees(fill.quantity, Some(fill.price));
+    match known {
+        None => Known::Not { can_wait },
+        Some(known) if can_wait && says(known) => Known::AsCancelled(known.executed_at),
+        Some(known) if can_wait && is_history(known) => Known::AsHistory,
+        Some(_) => Known::Otherwise,
+    }
+}
+
+fn contradicted(fill: &Fill) -> Refusal {
+    match value_of(fill.price, fill.quantity) {
+        Ok(_) => Rejection::FillContradicted.with("trade_id", fill.trade_id),
+        Err(too_large) => too_large,
+    }
+}
+
+/// What was told of a trade after its cancellation is recorded with it and waits for nobody.
+fn ended(book: &Book, fill: &Fill) -> EventData {
+    EventData::TradeCancelled(TradeCancelled {
+        order_id: fill.order_id,
+        trade_id: fill.trade_id,
+        trade_date: fill.executed_at.date(),
+        reason: None,
+        undone: None,
+        unmatched: Some(book.seq + 1),
+        flag: None,
+    })
 }
 
 pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {

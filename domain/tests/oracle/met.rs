@@ -87,6 +87,7 @@ const ALL: &[&str] = &[
     "an unmatched trade cancelled",
     "an assigned trade cancelled under the order it named",
     "a trade cancelled before it was told",
+    "a trade told after it was cancelled",
     "a day netted with purchases and sales",
     "a trade-to-trade day with purchases and sales",
 ];
@@ -148,6 +149,11 @@ impl Met {
                 self.meet("a conversion refused for want of shares");
             }
             (Command::RecordFill(_), None) if events.is_empty() => self.meet("a trade told again"),
+            (Command::RecordFill(_), None)
+                if matches!(events.last(), Some(Event { data: EventData::TradeCancelled(_), .. })) =>
+            {
+                self.meet("a trade told after it was cancelled");
+            }
             (Command::CancelTrade(cancel), None) => self.cancelled(before, cancel.order_id.seq, events),
             _ => {}
         }
