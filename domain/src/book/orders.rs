@@ -198,7 +198,10 @@ pub(super) fn report(book: &Book, report: &Report, now: Timestamp) -> Vec<Event>
             applied: order.is_some_and(|order| order.status == Status::Requested),
             flag,
         }),
-        ReportKind::Rejected => EventData::OrderRejected(Rejected { flag, ..rejected(order, order_id, reason) }),
+        ReportKind::Rejected => {
+            let rejected = rejected(order, order_id, reason, flag).into_iter().map(EventData::OrderRejected);
+            return rejected.map(|data| Event { effective_at: report.at, data }).collect();
+        }
         ReportKind::Triggered => {
             EventData::OrderTriggered(Triggered { order_id, applied: order.is_some_and(Order::is_asleep), flag })
         }
@@ -217,22 +220,35 @@ pub(super) fn report(book: &Book, report: &Report, now: Timestamp) -> Vec<Event>
     vec![Event { effective_at: report.at, data }]
 }
 
-fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>) -> Rejected {
-    let (refused, cancelled, blocked, applied) = match order {
-        Some(order) if order.status == Status::Requested => (Refused::Order, order.pending(), None, true),
-        Some(order) => match order.waiting {
-            Some(Waiting::Modification { .. }) => {
-                let blocked = block_of(order, order.block_price, order.pending(), order.opening);
-                (Refused::Modification, Quantity::ZERO, blocked, true)
-            }
-            Some(Waiting::Cancellation) => {
-                (Refused::Cancellation, Quantity::ZERO, order.block_price.map(|_| order.blocked), true)
-            }
-            None => (Refused::Order, Quantity::ZERO, None, false),
-        },
-        None => (Refused::Order, Quantity::ZERO, None, false),
+/// What a venue refuses: the order, while it has said nothing else of it, as venues report of an order in turn; else the
+/// change that waits. A change of an order that is refused is refused with it, and that is said first.
+fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>, flag: Option<Flag>) -> Vec<Rejected> {
+    let no_effect = Rejected {
+        order_id,
+        refused: Refused::Order,
+        reason: reason.clone(),
+        cancelled: Quantity::ZERO,
+        blocked: None,
+        applied: false,
+        flag,
     };
-    Rejected { order_id, refused, reason, cancelled, blocked, applied, flag: None }
+    let Some(order) = order else { return vec![no_effect] };
+    let change = order.waiting.map(|waiting| {
+        let (refused, blocked) = match waiting {
+            Waiting::Modification { .. } => {
+                (Refused::Modification, block_of(order, order.block_price, order.pending(), order.opening))
+            }
+            Waiting::Cancellation => (Refused::Cancellation, order.block_price.map(|_| order.blocked)),
+        };
+        Rejected { refused, blocked, applied: true, ..no_effect.clone() }
+    });
+    let whole = (order.status == Status::Requested).then(|| Rejected {
+        cancelled: order.pending(),
+        applied: true,
+        ..no_effect.clone()
+    });
+    let rejected: Vec<Rejected> = change.into_iter().chain(whole).collect();
+    if rejected.is_empty() { vec![no_effect] } else { rejected }
 }
 
 fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
