@@ -2,14 +2,17 @@
 mod support;
 
 use domain::{
-    event::EventData,
+    event::{Event, EventData},
     history::{ImportTrade, Kind},
     ids::TradeId,
     order::{Assign, Fill, ReportKind, Side, Unmatched},
     position::Shares,
     rejection::Rejection,
     testing::{Given, Then},
+    time::Date,
 };
+use proptest::prelude::*;
+use std::collections::BTreeMap;
 use support::*;
 
 const TODAY: &str = "2026-11-23";
@@ -132,4 +135,101 @@ fn an_imported_trade_is_known_as_long_as_an_order_of_its_day_is() {
     assert!(gone.book().orders.is_empty() && gone.book().trades.is_empty());
     // What was imported and left is no trade that a venue told.
     assert_eq!(gone.book().forgotten, Some((date("2026-11-27"), date("2026-11-27"))));
+}
+
+/// What may be told of a few trades, each of ten at 100.00, over some weeks.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Placed,
+    /// By the order that was placed so many before the last, of its own day.
+    Filled(usize, u8, bool),
+    /// For an order that is not known, of today.
+    Unknown(u8, bool),
+    /// As history, of so many days ago.
+    Imported(u8, i32),
+    Assigned(usize, usize),
+    Cancelled(usize, u8),
+    Days(i64),
+}
+
+fn told() -> impl Strategy<Value = Vec<Told>> {
+    let told = prop_oneof![
+        3 => Just(Told::Placed),
+        6 => (0usize..3, 0u8..3, any::<bool>()).prop_map(|(order, id, named)| Told::Filled(order, id, named)),
+        3 => (0u8..3, any::<bool>()).prop_map(|(id, named)| Told::Unknown(id, named)),
+        6 => (0u8..3, 0i32..12).prop_map(|(id, ago)| Told::Imported(id, ago)),
+        3 => (0usize..3, 0usize..3).prop_map(|(waits, order)| Told::Assigned(waits, order)),
+        2 => (0usize..3, 0u8..3).prop_map(|(order, id)| Told::Cancelled(order, id)),
+        4 => (0i64..9).prop_map(Told::Days),
+    ];
+    proptest::collection::vec(told, 1..60)
+}
+
+/// How often a trade counts: as history, and as an order's.
+fn count(counted: &mut BTreeMap<(Date, TradeId), (i32, i32)>, events: &[Event]) {
+    for event in events {
+        match &event.data {
+            EventData::TradeImported(e) => {
+                counted.entry((e.trade_date, e.trade_id.expect("numbered"))).or_default().0 += 1;
+            }
+            EventData::OrderFilled(e) => counted.entry((e.trade_date, e.trade_id)).or_default().1 += 1,
+            EventData::FillAssigned(e) => counted.entry((e.fill.trade_date, e.fill.trade_id)).or_default().1 += 1,
+            EventData::TradeCancelled(e) if e.undone.is_some() => {
+                counted.entry((e.trade_date, e.trade_id)).or_default().1 -= 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_trade_counts_as_history_or_as_an_orders_in_any_order_of_telling(steps in told()) {
+        let mut now = time("2026-11-23T10:00:00+05:30");
+        let mut given = funded().and(deposit("10000000.00"));
+        let mut orders: Vec<(u64, Date)> = Vec::new();
+        let mut counted = BTreeMap::new();
+        for step in steps {
+            given = given.at(&now.to_string()).and_all_due();
+            // What is told of an order that has left waits for an operator, who looks at more than the book.
+            orders.retain(|(seq, _)| given.book().orders.contains_key(seq));
+            let order = |place: usize| orders.iter().rev().nth(place).copied().unwrap_or((999, now.date()));
+            let words = |fill: Fill, is_named: bool| if is_named { named(fill) } else { fill };
+            let fill_of = |seq, day: Date, id, is_named| {
+                let at = format!("{day}T10:00:00+05:30");
+                words(fill_at(seq, &format!("T{id}"), 10, "100.00", &at), is_named)
+            };
+            let then = match step {
+                Told::Placed => given.when(buy(30, "100.00")),
+                Told::Filled(place, id, named) => given.when(fill_of(order(place).0, order(place).1, id, named)),
+                Told::Unknown(id, named) => given.when(fill_of(998, now.date(), id, named)),
+                Told::Imported(id, ago) => {
+                    let day = now.date().plus_days(-ago).to_string();
+                    given.when(row(Kind::Purchase, &format!("T{id}"), &day))
+                }
+                Told::Assigned(place, to) => {
+                    let seq = given.book().unmatched.keys().rev().nth(place).copied().unwrap_or(1);
+                    given.when(Assign { seq, order_id: order_id(order(to).0) })
+                }
+                Told::Cancelled(place, id) => {
+                    let (seq, day) = order(place);
+                    given.when(cancel_trade(seq, &format!("T{id}"), &day.to_string(), &now.to_string()))
+                }
+                Told::Days(days) => {
+                    now = now.plus_micros(days * 86_400_000_000);
+                    given.when(deposit("1.00"))
+                }
+            };
+            count(&mut counted, then.events());
+            given = then.then_decided();
+            if let Some(order) = given.book().orders.get(&given.book().seq) {
+                orders.push((given.book().seq, order.session_date));
+            }
+            for (trade, (history, filled)) in &counted {
+                prop_assert!(*history == 0 || *filled == 0, "{trade:?} counts {history} and {filled} times: {step:?}");
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //! that waits for an operator never leaves; one of an order leaves with it.
 
 use super::{Book, TradeKey};
-use crate::{order::leaves_on, time::Date};
+use crate::{ids::TradeId, order::leaves_on, time::Date};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -58,9 +58,11 @@ pub(super) fn leave(book: &mut Book, today: Date) {
     if gone.is_empty() && lone.is_empty() {
         return;
     }
-    // An imported trade stays while an order of its day does: the venue may tell it as that order's.
+    // An imported trade stays while an order of its day does, as the venue may tell it as that order's, and while one
+    // of its number waits, as an operator may assign it.
     let sessions: HashSet<Date> = book.orders.values().map(|order| order.session_date).collect();
     let waiting: HashSet<TradeKey> = book.unmatched.values().map(super::UnmatchedFill::key).collect();
+    let numbers: HashSet<(Date, TradeId)> = waiting.iter().map(|key| (key.1, key.2)).collect();
     let (orders, leaving, forgotten) = (&book.orders, &mut book.leaving, &mut book.forgotten);
     book.trades.retain(|key, content| {
         let leaves = match content.order {
@@ -71,16 +73,15 @@ pub(super) fn leave(book: &mut Book, today: Date) {
         if !leaves || waiting.contains(key) {
             return true;
         }
+        if content.imported && (sessions.contains(&key.1) || numbers.contains(&(key.1, key.2))) {
+            leaving.trades.entry(today.next()).or_default().push(*key);
+            return true;
+        }
         if content.order.is_some() {
             let (first, last) = forgotten.unwrap_or((key.1, key.1));
             *forgotten = Some((first.min(key.1), last.max(key.1)));
-            return false;
         }
-        let stays = sessions.contains(&key.1);
-        if stays {
-            leaving.trades.entry(today.next()).or_default().push(*key);
-        }
-        stays
+        false
     });
 }
 
