@@ -86,6 +86,26 @@ fn a_cancellation_of_a_trade_in_the_future_is_flagged_and_counts() {
 }
 
 #[test]
+fn history_of_the_future_is_flagged_and_counts() {
+    let row = |day| imported(Kind::Purchase, 10, Some("90.00"), day);
+    let flag_of = |day| match &funded().at(NOW).when(row(day)).events()[0].data {
+        EventData::TradeImported(e) => e.flag,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((flag_of("2026-11-23"), flag_of("2026-11-24")), (None, Some(Flag::InFuture)));
+    let held = funded().at(NOW).and(row("2026-11-24"));
+    assert_eq!(held.book().positions[&instrument()].shares.settled, shares(10));
+    let units = domain::history::ImportUnits {
+        executed_at: date("2026-11-24").start(),
+        ..imported_units(Kind::Purchase, "1.000", None)
+    };
+    match &funded().at(NOW).when(units).events()[0].data {
+        EventData::UnitsImported(e) => assert_eq!(e.flag, Some(Flag::InFuture)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_change_that_was_told_of_an_order_that_is_over_names_the_terms_it_ended_with() {
     let over = asked().and(report(3, ReportKind::Cancelled));
     match &over.when(report(3, ReportKind::Modified)).events()[0].data {

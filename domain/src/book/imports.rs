@@ -8,12 +8,13 @@ use crate::{
     history::{ImportTrade, ImportUnits, Kind, TradeImported, UnitsImported},
     ids::Exchange,
     money::{Money, Quantity, Units},
-    order::{Product, Side},
+    order::{Flag, Product, Side},
     position::{Changed, Reason, Shares},
     rejection::{Refusal, Rejection},
+    time::Timestamp,
 };
 
-pub(super) fn trade(book: &Book, import: &ImportTrade) -> Result<Vec<Event>, Refusal> {
+pub(super) fn trade(book: &Book, import: &ImportTrade, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     if !import.quantity.is_positive() {
         return Err(Rejection::QuantityNotPositive.with("quantity", import.quantity));
     }
@@ -40,6 +41,7 @@ pub(super) fn trade(book: &Book, import: &ImportTrade) -> Result<Vec<Event>, Ref
             trade_id: import.trade_id,
             trade_date,
             beyond_holding: import.kind.is_sale() && import.quantity > before.settled.max(Quantity::ZERO),
+            flag: Flag::of_time(import.executed_at, None, now),
         }),
         EventData::PositionChanged(Changed {
             instrument: import.instrument,
@@ -83,7 +85,7 @@ fn is_known(book: &Book, import: &ImportTrade, exchange: Option<Exchange>) -> Re
     }
 }
 
-pub(super) fn units(book: &Book, import: &ImportUnits) -> Result<Vec<Event>, Refusal> {
+pub(super) fn units(book: &Book, import: &ImportUnits, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     if !import.units.is_positive() {
         return Err(Rejection::AmountNotPositive.with("units", import.units));
     }
@@ -103,6 +105,7 @@ pub(super) fn units(book: &Book, import: &ImportUnits) -> Result<Vec<Event>, Ref
             amount: import.amount,
             trade_date: import.executed_at.date(),
             beyond_holding: units.is_negative(),
+            flag: Flag::of_time(import.executed_at, None, now),
         }),
         EventData::FolioChanged(FolioChanged { scheme: import.scheme, folio: import.folio, moved, units }),
     ];

@@ -265,8 +265,8 @@ fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Ev
         Command::RequestFundPurchase(purchase) => funds::purchase(book, purchase, context),
         Command::RequestFundRedemption(redemption) => funds::redemption(book, redemption, context),
         Command::SendFundOrder(send) => funds::send(book, send, context),
-        Command::ImportTrade(import) => imports::trade(book, import),
-        Command::ImportUnits(import) => imports::units(book, import),
+        Command::ImportTrade(import) => imports::trade(book, import, context.now),
+        Command::ImportUnits(import) => imports::units(book, import, context.now),
         Command::OpenAccount(_)
         | Command::ReportOrder(_)
         | Command::RecordFill(_)
