@@ -111,7 +111,7 @@ rejections! {
     InsufficientCash = "insufficient_cash", retryable;
     /// The trade is known with other content.
     FillContradicted = "fill_contradicted", final_;
-    /// Trades of the account on that day have left memory: whether this is one of them cannot be told.
+    /// The day lies among those of the account's own trades that have left memory: this may be one of them.
     HistoryOverlaps = "history_overlaps", final_;
     /// The entry holds no unmatched trade that waits for assignment.
     UnknownUnmatchedFill = "unknown_unmatched_fill", final_;
