@@ -3,9 +3,11 @@
 CARGO := .ci/cargo
 BENCHES := log orders replay query
 TEST_FLAGS ?= --workspace --no-fail-fast
+# Stories of one process that are also told of processes around Kafka and PostgreSQL.
+CLUSTER_STORIES := bad_input both_times cash idempotency ledger_runs orders
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fixture services services-down services-status
+.PHONY: help run test test-cluster faults lint bench fixture services services-down services-status
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +20,17 @@ test: ## start the services and run every test, from single sums to the running 
 	@deploy/local/services up
 	@$(CARGO) build --locked --workspace --bins --tests
 	@eval "$$(deploy/local/services env)" && $(CARGO) test --locked $(TEST_FLAGS)
+	@$(if $(filter file,$(origin TEST_FLAGS)),$(MAKE) --no-print-directory test-cluster)
+
+test-cluster: ## tell the stories of one process again, of api, writer, projector and venue around Kafka and PostgreSQL
+	@deploy/local/services up
+	@$(CARGO) build --locked --workspace --bins --tests
+	@eval "$$(deploy/local/services env)" && BAHI_TESTS_ON=cluster $(CARGO) test --locked --no-fail-fast --package tests $(CLUSTER_STORIES:%=--test %)
+
+faults: ## kill, stop and double processes and services under 2,000 orders per second, in release; BAHI_SEED=7 chooses the moments
+	@deploy/local/services up
+	@$(CARGO) build --locked --release --workspace --bins
+	@eval "$$(deploy/local/services env)" && $(CARGO) test --locked --release --package tests --test faults -- --nocapture --test-threads 1
 
 lint: ## check format, lints and docs
 	@$(CARGO) fmt --all --check

@@ -34,7 +34,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let shown = resolved.found.iter().filter(|found| !found.setting.hidden || !found.text.is_empty());
     for found in shown {
         let Found { setting, source, .. } = found;
-        out::say(&format!("{} = {}  ({source})", setting.name, value(found)))?;
+        out::say(&format!("{} = {}  ({source})", setting.name, found.shown()))?;
         out::say(&format!("    {} [{}]", setting.doc.trim(), setting.variable))?;
     }
     let mut problems = resolved.config.err().unwrap_or_default();
@@ -43,13 +43,6 @@ pub fn run(args: Args) -> Result<(), Error> {
         return out::say("nothing is wrong");
     }
     Err(Error::Usage(format!("{} wrong:\n{}", count(problems.len()), problems.join("\n"))))
-}
-
-fn value(found: &Found) -> String {
-    match found.text.as_str() {
-        "" => "(not set)".to_owned(),
-        text => format!("'{text}'"),
-    }
 }
 
 fn count(problems: usize) -> String {

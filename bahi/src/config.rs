@@ -9,7 +9,7 @@ use crate::{
     settings::{Found, Given, Setting},
 };
 use domain::{calendar::CalendarMode, policy::Policy};
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// The variable of the data folder, also for the subcommands that only need that; `BAHI_DATA` names the tests' files.
 pub const DATA_VARIABLE: &str = "BAHI_DATA_DIR";
@@ -26,6 +26,8 @@ const SNAPSHOT_ENTRIES_MAX: u64 = 100_000_000;
 const CLOCK_SPEED_MAX: u64 = 86_400;
 /// Longest wait for an outcome; a proxy in front gives up after a minute.
 const WAIT_MS_MAX: u64 = 60_000;
+/// Most connections to a database: servers are set up for some hundred in all.
+const CONNECTIONS_MAX: u64 = 1_000;
 /// Longest drain; a supervisor kills after 90 seconds.
 const DRAIN_MS_MAX: u64 = 90_000;
 
@@ -59,6 +61,7 @@ macro_rules! settings {
             default: $default,
             doc: concat!($($doc),*),
             hidden: settings!(@hidden $($mark)?),
+            secret: settings!(@secret $($mark)?),
         },)*];
 
         impl Config {
@@ -73,6 +76,8 @@ macro_rules! settings {
             }
         }
     };
+    (@secret secret) => { true };
+    (@secret $($other:ident)?) => { false };
     (@hidden hidden) => { true };
     (@hidden $($other:ident)?) => { false };
 }
@@ -84,6 +89,10 @@ settings! {
     brokers: Option<String> = "", "BAHI_KAFKA_BROKERS", "HOST:PORT", |text| Ok((!text.is_empty()).then(|| text.to_owned()));
     /// What the log's topics are called before their dot
     topic_prefix: String = "bahi", "BAHI_TOPIC_PREFIX", "PREFIX", |text| Ok(text.to_owned());
+    /// The PostgreSQL database of views and snapshots, postgres://role:password@host:port/name; better in the file that BAHI_POSTGRES_URL_FILE names
+    postgres_url: Option<Secret> = "", "BAHI_POSTGRES_URL", "URL", |text| Ok((!text.is_empty()).then(|| Secret(text.to_owned()))), secret;
+    /// Most connections to that database
+    postgres_connections: u32 = "16", "BAHI_POSTGRES_CONNECTIONS", "N", |text| whole(text, 1, CONNECTIONS_MAX).map(narrow_u32);
     /// Where to listen, ADDRESS:PORT; port 0 takes a free one
     listen: SocketAddr = "127.0.0.1:7070", "BAHI_LISTEN", "ADDR", address;
     /// Who answers orders: `none` (a venue reports over HTTP) or `simulated` (exchange and registrar in this process)
@@ -116,6 +125,16 @@ settings! {
     clock_speed: u32 = "1", "BAHI_CLOCK_SPEED", "N", |text| whole(text, 1, CLOCK_SPEED_MAX).map(narrow_u32), hidden;
     /// A size past which the log says it is full, for tests of a full disk
     log_max_bytes: Option<u64> = "", "BAHI_LOG_MAX_BYTES", "BYTES", optional_bytes, hidden;
+}
+
+/// A text that is shown nowhere.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("(set)")
+    }
 }
 
 /// Who answers orders.
@@ -187,7 +206,7 @@ fn understood<T>(
     match parse(&found.text) {
         Ok(value) => Some(value),
         Err(rule) => {
-            problems.push(format!("{name} = '{}' ({}): {rule}", found.text, found.source));
+            problems.push(format!("{name} = {} ({}): {rule}", found.shown(), found.source));
             None
         }
     }
@@ -202,6 +221,8 @@ pub enum Needs {
     BrokersAndKey,
     /// Brokers.
     Brokers,
+    /// Brokers and a database.
+    BrokersAndDatabase,
 }
 
 impl Needs {
@@ -214,6 +235,10 @@ impl Needs {
         }
         if self != Needs::Data && !given("brokers") {
             problems.push("brokers is not set: say where the log is kept: --brokers HOST:PORT".to_owned());
+        }
+        if self == Needs::BrokersAndDatabase && !given("postgres_url") {
+            let rule = "say where views are kept: BAHI_POSTGRES_URL, or its file by BAHI_POSTGRES_URL_FILE";
+            problems.push(format!("postgres_url is not set: {rule}"));
         }
         if self == Needs::BrokersAndKey && !given("data") && !given("token_key_file") {
             let rule = "say where the key that signs tokens is kept: --data DIR or --token-key-file FILE";

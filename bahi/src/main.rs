@@ -6,6 +6,7 @@ mod check_config;
 mod demo;
 mod export;
 mod import;
+mod migrate;
 mod replay;
 mod roles;
 mod serve;
@@ -66,7 +67,9 @@ enum Command {
     Demo(demo::Args),
     Api(roles::api::Args),
     Writer(roles::writer::Args),
+    Projector(roles::projector::Args),
     Venue(roles::venue::Args),
+    Migrate(migrate::Args),
     Token(token::Args),
     Show(show::Args),
     Tail(tail::Args),
@@ -86,6 +89,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Api(args) => roles::api::run(args),
         Command::Writer(args) => roles::writer::run(args),
+        Command::Projector(args) => roles::projector::run(args),
+        Command::Migrate(args) => migrate::run(args),
         Command::Venue(args) => roles::venue::run(args),
         Command::Token(args) => token::run(args),
         Command::Show(args) => show::run(args),

@@ -15,6 +15,8 @@ pub struct Setting {
     pub doc: &'static str,
     /// For tests only: the environment alone sets it, and help does not name it.
     pub hidden: bool,
+    /// Whether its text is shown nowhere; it may be kept in a file that its variable with `_FILE` names.
+    pub secret: bool,
 }
 
 /// Where a setting's text came from.
@@ -52,6 +54,17 @@ pub struct Found {
     pub source: Source,
 }
 
+impl Found {
+    /// Its text as people may see it.
+    pub fn shown(&self) -> String {
+        match self.text.as_str() {
+            "" => "(not set)".to_owned(),
+            _ if self.setting.secret => "(set)".to_owned(),
+            text => format!("'{text}'"),
+        }
+    }
+}
+
 /// Everything that may say something about settings.
 #[derive(Debug, Default)]
 pub struct Given {
@@ -64,7 +77,22 @@ pub struct Given {
 }
 
 /// Variables that begin with `BAHI_` and are no settings: the tests' folder of real files, the file itself, a token to ask with.
-const FOREIGN_VARIABLES: [&str; 3] = ["BAHI_DATA", "BAHI_CONFIG", "BAHI_TOKEN"];
+const FOREIGN_VARIABLES: [&str; 4] = ["BAHI_DATA", "BAHI_CONFIG", "BAHI_TOKEN", "BAHI_REDIS_URL"];
+/// What a secret's variable ends with that names the file it is in.
+const SECRET_FILE: &str = "_FILE";
+/// Secrets whose text may be in a file.
+const SECRETS: [&str; 1] = ["BAHI_POSTGRES_URL"];
+
+/// Takes secrets out of the files that variables name.
+fn with_secrets(mut environment: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+    for secret in SECRETS {
+        let variable = format!("{secret}{SECRET_FILE}");
+        let Some(path) = environment.remove(&variable).filter(|path| !path.is_empty()) else { continue };
+        let text = std::fs::read_to_string(&path).map_err(|why| format!("{path}: {why}; {variable} names it"))?;
+        environment.entry(secret.to_owned()).or_insert_with(|| text.trim_end().to_owned());
+    }
+    Ok(environment)
+}
 
 impl Given {
     /// The process's own environment, and the file it or the flag names.
@@ -77,6 +105,7 @@ impl Given {
             .filter(|(name, _)| name.starts_with("BAHI_"))
             .collect();
         let file = file.or_else(|| environment.get("BAHI_CONFIG").map(PathBuf::from));
+        let environment = with_secrets(environment)?;
         let read = |path: PathBuf| match std::fs::read_to_string(&path) {
             Ok(text) => Ok((path, text)),
             Err(why) => Err(format!("{}: {why}; --config (or BAHI_CONFIG) names the TOML file", path.display())),

@@ -5,10 +5,13 @@ use crate::{Server, binary};
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 /// Where `make services` starts a broker; another is named by `BAHI_KAFKA_BROKERS`.
 const BROKERS: &str = "127.0.0.1:29092";
+/// Where it starts a database; another is named by `BAHI_POSTGRES_URL`.
+const POSTGRES: &str = "postgres://bahi@127.0.0.1:25432/bahi";
 /// The file in a story's folder that says what its topics are called.
 const PREFIX_FILE: &str = "topic-prefix";
 /// More than one, so that accounts are written by different writers.
@@ -24,11 +27,17 @@ pub fn brokers() -> String {
     env::var("BAHI_KAFKA_BROKERS").unwrap_or_else(|_| BROKERS.to_owned())
 }
 
-/// Topics, and the flags that name them.
+/// The database's server.
+fn postgres() -> String {
+    env::var("BAHI_POSTGRES_URL").unwrap_or_else(|_| POSTGRES.to_owned())
+}
+
+/// Topics and a database of their own, and the flags that name them.
 #[derive(Clone)]
 pub struct Topics {
     brokers: String,
     prefix: String,
+    database: String,
 }
 
 impl Topics {
@@ -40,17 +49,32 @@ impl Topics {
     pub fn of(data: &Path) -> Topics {
         let file: PathBuf = data.join(PREFIX_FILE);
         if let Ok(prefix) = fs::read_to_string(&file) {
-            return Topics { brokers: brokers(), prefix };
+            return Topics::called(prefix);
         }
-        let prefix = format!("story-{:032x}", rand::random::<u128>());
-        let topics = Topics { brokers: brokers(), prefix };
+        let topics = Topics::called(format!("story_{:032x}", rand::random::<u128>()));
         let layout = ["--partitions", PARTITIONS, "--replication", "1", "--min-in-sync", "1"];
-        let Topics { brokers, prefix } = &topics;
+        let Topics { brokers, prefix, database } = &topics;
         let words = ["topics", "apply", "--brokers", brokers, "--prefix", prefix].into_iter().chain(layout);
         binary::run(words).succeeded();
+        let make = format!("create database {prefix}");
+        let mut made = Command::new("psql");
+        made.args(["--quiet", "--dbname", &postgres(), "--command", &make]);
+        binary::finish(made.stdout(Stdio::piped()).stderr(Stdio::piped())).succeeded();
+        binary::run(["migrate", "--postgres-url", database]).succeeded();
         fs::create_dir_all(data).expect("the story's folder can be made");
         fs::write(&file, prefix).expect("the story's folder can be written");
         topics
+    }
+
+    fn called(prefix: String) -> Topics {
+        let server = postgres();
+        let (server, _) = server.rsplit_once('/').expect("a URL that ends with a database");
+        Topics { brokers: brokers(), database: format!("{server}/{prefix}"), prefix }
+    }
+
+    /// The URL of its database.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// As every role and every reading subcommand takes them.
@@ -65,7 +89,7 @@ impl Topics {
     #[track_caller]
     pub fn role(&self, role: &str, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut command = binary::command([role, "--listen", "127.0.0.1:0"]);
-        command.args(self.flags()).args(args).envs(variables.iter().copied());
+        command.args(self.flags()).args(args).envs(variables.iter().copied()).env("BAHI_POSTGRES_URL", &self.database);
         if role == "api" {
             command.arg("--data").arg(data);
         }

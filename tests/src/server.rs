@@ -73,14 +73,15 @@ impl Server {
         Server::spawn(&mut command, data)
     }
 
-    /// An api, a writer and, if the arguments say so, the simulated venue, around these topics.
+    /// An api, a writer, a projector and, if the arguments say so, the simulated venue, around these topics.
     ///
     /// # Panics
     /// When one of them does not get ready.
     #[track_caller]
     pub fn start_around(topics: Topics, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
-        let roles = if args.contains(&"simulated") { &["writer", "venue"][..] } else { &["writer"] };
-        let beside = roles.iter().map(|role| topics.role(role, data, args, variables)).collect();
+        let roles = ["writer", "projector", "venue"];
+        let roles = roles.iter().filter(|role| **role != "venue" || args.contains(&"simulated"));
+        let beside = roles.map(|role| topics.role(role, data, args, variables)).collect();
         let mut server = topics.role("api", data, args, variables);
         (server.beside, server.topics) = (beside, Some(topics));
         server
@@ -119,6 +120,11 @@ impl Server {
         if let Some(status) = self.child.try_wait().expect("a child can be asked") {
             panic!("the server ended with {status}:\n{}", self.last_words());
         }
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The lines printed on standard output so far.

@@ -8,7 +8,7 @@ use crate::{
 };
 use commands::Desk;
 use event_log::Topic;
-use projections::Views;
+use projections::{Views, postgres::Postgres};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -22,7 +22,8 @@ Examples:
 
 It puts commands into PREFIX.commands and answers once a writer's entry is seen in PREFIX.ledger, so a
 `bahi writer` must run. All processes of a log need the same signing key; `bahi token` makes tokens with it.
-/readyz says ready once everything recorded is folded.";
+With a database it reads the rows of accounts there, which `bahi projector` keeps; without one it folds the
+whole ledger into memory. /readyz says ready once everything recorded can be seen.";
 
 /// Serve the HTTP API of a log on Kafka
 #[derive(clap::Args)]
@@ -53,14 +54,21 @@ async fn serve(config: Config) -> Result<(), Error> {
     let keys = ::api::token::Keys::open_or_make(&keys::path(&config.data, config.token_key_file.as_deref()))?;
     let log = super::open(&config).await?;
     let answers = &log.answers;
+    let database = super::database(&config).await?;
     let views = Views::new(answers.partitions(Topic::Ledger), answers.partitions(Topic::Market));
-    let worker = projections::follow(Arc::clone(answers), Arc::clone(&views));
-    let settings = product::writer_config(&config, None);
+    let worker = match &database {
+        Some(_) => projections::follow_market(Arc::clone(answers), Arc::clone(&views)),
+        None => projections::follow(Arc::clone(answers), Arc::clone(&views)),
+    };
+    let settings = product::writer_config(&config, super::snapshots(&database, &log));
     let opened = commands::remote::open(Arc::clone(answers), log.requests.clone(), settings).await?;
     let desk = Arc::clone(&opened.desk);
     let calendar = tokio::spawn(load_calendar(Arc::clone(&desk)));
     let (port, clock) = (Arc::clone(answers), Arc::new(SystemClock));
-    let state = ::api::State::new(desk, views, port, keys, clock, product::edge_config(&config))?;
+    let mut state = ::api::State::new(desk, views, port, keys, clock, product::edge_config(&config))?;
+    if let Some(database) = database {
+        state = state.over(Postgres::open(database, &**answers).await?);
+    }
     let (stopping, told) = watch::channel(false);
     let serving = tokio::spawn(listener::serve(listener, ::api::router(state), told, config.drain_ms));
     tracing::info!(%address, "serving");

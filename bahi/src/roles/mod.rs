@@ -1,13 +1,23 @@
 //! The product as several processes around one log on Kafka: what each role shares. Decides nothing.
 
 pub mod api;
+pub mod projector;
 pub mod venue;
 pub mod writer;
 
-use crate::{config::Config, error::Error, listener, out};
+use crate::{
+    config::{Config, Secret},
+    error::Error,
+    listener, out,
+};
 use ::api::observe;
-use event_log::{EventLog, Requests, kafka::Kafka};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use event_log::{
+    EventLog, Requests, Topic,
+    kafka::Kafka,
+    postgres::Database,
+    snapshot::{self, SnapshotStore},
+};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How often what was counted is tidied, whether or not anybody asks for it.
@@ -28,6 +38,25 @@ async fn open(config: &Config) -> Result<Log, Error> {
     let kafka = Arc::new(Kafka::open(brokers, &config.topic_prefix).await?);
     let requests = kafka.requests()?;
     Ok(Log { answers: Arc::clone(&kafka) as _, kafka, requests })
+}
+
+/// Every partition of both topics.
+fn partitions(log: &dyn EventLog) -> BTreeSet<commands::Partition> {
+    Topic::ALL.into_iter().flat_map(|topic| (0..log.partitions(topic)).map(move |of| (topic, of))).collect()
+}
+
+/// Opens the database that the settings name, if they do.
+async fn database(config: &Config) -> Result<Option<Database>, Error> {
+    match &config.postgres_url {
+        Some(Secret(url)) => Ok(Some(Database::open(url, config.postgres_connections).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The snapshots of a log in a database.
+fn snapshots(database: &Option<Database>, log: &Log) -> Option<Arc<dyn SnapshotStore>> {
+    let database = database.clone()?;
+    Some(Arc::new(snapshot::postgres::Postgres::new(database, log.requests.id())))
 }
 
 /// Where a process shows itself, until it is dropped.

@@ -38,7 +38,8 @@ async fn serve(config: Config) -> Result<(), Error> {
     let stop = product::stop_signal()?;
     ::api::metrics::install()?;
     let log = super::open(&config).await?;
-    let mut settings = product::writer_config(&config, None);
+    let database = super::database(&config).await?;
+    let mut settings = product::writer_config(&config, super::snapshots(&database, &log));
     settings.simulated_venue = true;
     let opened = commands::remote::open(Arc::clone(&log.answers), log.requests.clone(), settings).await?;
     let shown = Shown::start(&config, Arc::new(|| Ok(()))).await?;

@@ -6,16 +6,19 @@ use crate::{
     error::Error,
     product,
 };
+use event_log::kafka::Group;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 const EXAMPLES: &str = "\
 Examples:
-  bahi writer --brokers kafka-1:9092,kafka-2:9092
+  BAHI_POSTGRES_URL_FILE=/etc/bahi/postgres-url bahi writer --brokers kafka-1:9092,kafka-2:9092
   bahi writer --brokers 127.0.0.1:29092 --listen 127.0.0.1:7081 --calendar always-open
 
 Start as many as you like: the partitions are shared out among them, and those of one that dies are
 taken over within ten seconds. Which of two writes is never left to the group alone: the log itself
 says whose entries count. All writers of a log must have the same calendar and policy.
+With a database it keeps snapshots there, so that a start or a take-over folds only what came since.
 It listens for /healthz, /readyz and /metrics only.";
 
 /// Write the answers of a log on Kafka
@@ -24,6 +27,9 @@ It listens for /healthz, /readyz and /metrics only.";
 pub struct Args {
     #[command(flatten)]
     flags: Flags,
+    /// Write every partition, whatever the group says: for tests of two that write the same
+    #[arg(long, hide = true)]
+    every_partition: bool,
 }
 
 /// Writes until it is told to stop.
@@ -33,17 +39,20 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::Brokers)?;
     product::start_tracing(&config);
-    product::runtime()?.block_on(serve(config))
+    product::runtime()?.block_on(serve(config, args.every_partition))
 }
 
-async fn serve(config: Config) -> Result<(), Error> {
+async fn serve(config: Config, every_partition: bool) -> Result<(), Error> {
     let stop = product::stop_signal()?;
     ::api::metrics::install()?;
     let log = super::open(&config).await?;
-    let group = log.kafka.join_writers()?;
-    let settings = product::writer_config(&config, None);
-    let writing = commands::write(Arc::clone(&log.answers), log.requests.clone(), settings, group.given()).await?;
-    let (given, served) = (group.given(), writing.served());
+    let group = if every_partition { None } else { Some(log.kafka.join_writers()?) };
+    let (_all, every) = watch::channel(super::partitions(&*log.answers));
+    let given = || group.as_ref().map_or_else(|| every.clone(), Group::given);
+    let database = super::database(&config).await?;
+    let settings = product::writer_config(&config, super::snapshots(&database, &log));
+    let writing = commands::write(Arc::clone(&log.answers), log.requests.clone(), settings, given()).await?;
+    let (given, served) = (given(), writing.served());
     let ready = move || {
         let (given, served) = (given.borrow(), served.borrow());
         match given.iter().filter(|partition| !served.contains(partition)).count() {
@@ -56,7 +65,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     tracing::info!("stopping");
     writing.stop().await;
     // Only now may others take over: what was under way has landed.
-    let left = tokio::task::spawn_blocking(move || group.leave()).await;
+    let left = tokio::task::spawn_blocking(move || group.map(Group::leave)).await.map(drop);
     shown.stop().await;
     log.kafka.close();
     left.map_err(|why| Error::Server(format!("leaving the group ended badly: {why}")))

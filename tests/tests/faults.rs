@@ -1,0 +1,306 @@
+//! Processes around Kafka and PostgreSQL that die, hang and double at the worst moment, under load: nothing acknowledged
+//! is missing, nothing is doubled, what is seen is what was recorded, and nobody has to do anything.
+//!
+//! `BAHI_SEED` chooses the moments, `BAHI_FAULT_RATE` the orders per second. Each fault waits for the one before it, as
+//! they share the services; `make services` starts those.
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, RwLock},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tests::{
+    Server, binary,
+    cluster::Topics,
+    load::{Acknowledged, Done, Load, accounts},
+    server::token,
+    story::{SHARE, list_share},
+    wait::wait_at_most,
+};
+
+const SEED: u64 = 11;
+/// Orders per second, in batches of 100.
+const RATE: usize = 2_000;
+/// The longest until every caller has answers again: a writer that died is missed after 6 s.
+const RECOVERY: Duration = Duration::from_secs(60);
+/// How long the load runs before a fault and after it.
+const STEADY_MS: std::ops::Range<u64> = 1_500..3_000;
+/// How long a writer is stopped, so that another takes its partitions meanwhile.
+const STOPPED: Duration = Duration::from_secs(30);
+
+/// One fault at a time: they share the services.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Processes around topics and a database of their own, under load.
+struct Cluster {
+    folder: TempDir,
+    topics: Topics,
+    random: StdRng,
+    addresses: Arc<RwLock<Vec<String>>>,
+    apis: Vec<Server>,
+    writers: Vec<Server>,
+    projectors: Vec<Server>,
+    _only_one: MutexGuard<'static, ()>,
+}
+
+const OPEN: [&str; 2] = ["--calendar", "always-open"];
+const NO_LIMIT: [(&str, &str); 1] = [("BAHI_REQUESTS_PER_SECOND", "0")];
+
+impl Cluster {
+    /// Two of each, and accounts with money.
+    fn start(fault: &str) -> Cluster {
+        let only_one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let seed = env::var("BAHI_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
+        eprintln!("{fault}: BAHI_SEED={seed}");
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let topics = Topics::of(folder.path());
+        let mut cluster = Cluster {
+            folder,
+            topics,
+            random: StdRng::seed_from_u64(seed),
+            addresses: Arc::default(),
+            apis: Vec::new(),
+            writers: Vec::new(),
+            projectors: Vec::new(),
+            _only_one: only_one,
+        };
+        for _ in 0..2 {
+            cluster.writers.push(cluster.role("writer"));
+            cluster.projectors.push(cluster.role("projector"));
+            cluster.apis.push(cluster.role("api"));
+        }
+        *cluster.addresses.write().expect("nobody panics here") = cluster.apis.iter().map(Server::url).collect();
+        let operator = cluster.apis[0].operator();
+        list_share(&operator, SHARE);
+        for account in accounts() {
+            operator.post("/v1/accounts", json!({ "account": account })).must_be(201);
+            let path = format!("/v1/accounts/{account}/cash/deposits");
+            operator.post(&path, json!({ "amount": "100000000.00" })).must_be(201);
+        }
+        cluster
+    }
+
+    fn role(&self, role: &str) -> Server {
+        self.topics.role(role, self.folder.path(), &OPEN, &NO_LIMIT)
+    }
+
+    fn load(&self) -> Load {
+        let rate = env::var("BAHI_FAULT_RATE").ok().and_then(|text| text.parse().ok()).unwrap_or(RATE);
+        let operator = token(self.folder.path(), "operator", &[], &[]);
+        Load::begin(Arc::clone(&self.addresses), &operator, rate)
+    }
+
+    /// Lets the load run for a while that the seed chooses.
+    fn steady(&mut self, load: &Load) {
+        let before = load.acknowledged();
+        wait_at_most(RECOVERY, "the load to be answered", || (load.acknowledged() > before).then_some(()));
+        thread::sleep(Duration::from_millis(self.random.random_range(STEADY_MS)));
+    }
+
+    /// Waits until every caller has answers again, and says how long that took.
+    fn recovered(&self, load: &Load, since: Instant) -> Duration {
+        wait_at_most(RECOVERY, "every caller to be answered again", || load.all_answered_since(since).then_some(()));
+        since.elapsed()
+    }
+
+    /// Ends the load, and holds what was acknowledged against the ledger and against what is seen.
+    fn holds(self, fault: &str, load: Load, recovered: Duration) -> Held {
+        let Done { acknowledged, per_second, longest } = load.end();
+        let token = token(self.folder.path(), "auditor", &[], &[]);
+        let url = self.apis.last().expect("an api").url();
+        let words = ["verify", "--redecide", "--url", &url, "--token", &token];
+        let verified = binary::finish_within(
+            Duration::from_secs(300),
+            binary::command(words.into_iter().chain(self.topics.flags())).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        )
+        .succeeded();
+        assert!(verified.contains("live rows equal a cold replay"), "{verified}");
+        let recorded = self.recorded();
+        for (key, Acknowledged { account, status, seq }) in &acknowledged {
+            let found = recorded.get(key).unwrap_or_else(|| panic!("{key} was answered {status} and is not recorded"));
+            assert_eq!((&found.0, found.1), (account, *seq), "{key} was answered otherwise than it is recorded");
+        }
+        // What was sent and not answered in time may be recorded too, and nothing else.
+        assert!(recorded.len() >= acknowledged.len());
+        let clean = verified.lines().find(|line| line.starts_with("clean:")).unwrap_or_default().to_owned();
+        let dead = clean.rsplit_once(", ").and_then(|(_, dead)| dead.split(' ').next()?.parse().ok());
+        let dead = dead.unwrap_or_else(|| panic!("{verified}"));
+        eprintln!(
+            "{fault}: {} orders acknowledged at {per_second} per second, all recorded once; answered again after \
+             {:.1} s, the longest wait of a caller {:.1} s; {clean}",
+            acknowledged.len(),
+            recovered.as_secs_f64(),
+            longest.as_secs_f64(),
+        );
+        Held { dead, recovered }
+    }
+
+    /// Account and number of each order that is recorded, by its key; each once.
+    fn recorded(&self) -> BTreeMap<String, (String, u64)> {
+        let out = self.folder.path().join("export");
+        let path = out.to_str().expect("UTF-8");
+        let words = ["export", "--format", "jsonl", "--out", path];
+        let mut export = binary::command(words.into_iter().chain(self.topics.flags()));
+        let limit = Duration::from_secs(300);
+        binary::finish_within(limit, export.stdout(Stdio::piped()).stderr(Stdio::piped())).succeeded();
+        let entries = fs::File::open(out.join("entries.jsonl")).expect("entries are exported");
+        let mut recorded = BTreeMap::new();
+        for line in BufReader::new(entries).lines() {
+            let line: Value = serde_json::from_str(&line.expect("a line")).expect("a line of JSON");
+            let entry = &line["entry"];
+            if entry["command"]["kind"] != "place_order" || entry["outcome"] == "repeat" {
+                continue;
+            }
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            let (key, account) = (text(&entry["command"]["id"]), text(&entry["account"]));
+            let seq = entry["seq"].as_u64().expect("a number");
+            let before = recorded.insert(key.clone(), (account, seq));
+            assert_eq!(before, None, "{key} was decided twice");
+        }
+        recorded
+    }
+}
+
+struct Held {
+    dead: u64,
+    recovered: Duration,
+}
+
+/// A signal to a process.
+fn signal(server: &Server, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &server.id().to_string()]).status();
+    assert!(sent.expect("kill can be started").success());
+}
+
+/// A service killed and started again, as whoever watches over it would.
+fn kill_and_restart(service: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/local/services");
+    for what in ["kill", "up"] {
+        let mut run = Command::new(script);
+        let run = run.args([what, service]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        binary::finish(run);
+    }
+}
+
+#[test]
+fn a_writer_that_is_killed_is_taken_over() {
+    let fault = "kill -9 of a writer";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    let victim = cluster.random.random_range(0..2);
+    let when = Instant::now();
+    cluster.writers.remove(victim).kill_9();
+    let recovered = cluster.recovered(&load, when);
+    cluster.steady(&load);
+    let held = cluster.holds(fault, load, recovered);
+    assert!(held.recovered < Duration::from_secs(20), "a takeover took {:?}", held.recovered);
+}
+
+#[test]
+fn a_writer_that_is_told_to_stop_hands_over_at_once() {
+    let fault = "SIGTERM of a writer";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    let victim = cluster.random.random_range(0..2);
+    let when = Instant::now();
+    assert!(cluster.writers.remove(victim).stop().success());
+    let recovered = cluster.recovered(&load, when);
+    cluster.steady(&load);
+    let held = cluster.holds(fault, load, recovered);
+    assert!(held.recovered < Duration::from_secs(10), "a hand-over took {:?}", held.recovered);
+}
+
+#[test]
+fn a_projector_that_is_killed_is_taken_over() {
+    let fault = "kill -9 of a projector";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    let victim = cluster.random.random_range(0..2);
+    let when = Instant::now();
+    cluster.projectors.remove(victim).kill_9();
+    let recovered = cluster.recovered(&load, when);
+    cluster.steady(&load);
+    cluster.holds(fault, load, recovered);
+}
+
+#[test]
+fn callers_of_an_api_that_is_killed_go_to_another() {
+    let fault = "kill -9 of an api";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    let when = Instant::now();
+    cluster.apis.remove(0).kill_9();
+    let recovered = cluster.recovered(&load, when);
+    cluster.steady(&load);
+    cluster.holds(fault, load, recovered);
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_has_lost_nothing() {
+    let fault = "kill -9 of Kafka";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    kill_and_restart("kafka");
+    let recovered = cluster.recovered(&load, Instant::now());
+    cluster.steady(&load);
+    cluster.holds(fault, load, recovered);
+}
+
+#[test]
+fn a_database_that_is_killed_and_comes_back_stops_no_writer_and_loses_no_row() {
+    let fault = "kill -9 of PostgreSQL";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    kill_and_restart("postgres");
+    let recovered = cluster.recovered(&load, Instant::now());
+    cluster.steady(&load);
+    cluster.holds(fault, load, recovered);
+}
+
+#[test]
+fn a_writer_that_wakes_after_others_took_its_partitions_changes_nothing() {
+    let fault = "SIGSTOP of a writer for 30 s, then SIGCONT";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    let victim = cluster.random.random_range(0..2);
+    let when = Instant::now();
+    signal(&cluster.writers[victim], "STOP");
+    let recovered = cluster.recovered(&load, when);
+    thread::sleep(STOPPED.saturating_sub(when.elapsed()));
+    signal(&cluster.writers[victim], "CONT");
+    cluster.recovered(&load, Instant::now());
+    cluster.steady(&load);
+    let held = cluster.holds(fault, load, recovered);
+    assert!(held.dead >= 1, "nothing that the woken writer appended was dead by the rule");
+}
+
+#[test]
+fn two_writers_that_are_forced_on_the_same_partitions_change_nothing_twice() {
+    let fault = "two writers forced on every partition";
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    cluster.steady(&load);
+    let args = [&OPEN[..], &["--every-partition"]].concat();
+    let when = Instant::now();
+    let forced = cluster.topics.role("writer", cluster.folder.path(), &args, &NO_LIMIT);
+    cluster.writers.push(forced);
+    let recovered = cluster.recovered(&load, when);
+    cluster.steady(&load);
+    cluster.steady(&load);
+    let held = cluster.holds(fault, load, recovered);
+    assert!(held.dead >= 1, "they never met");
+}
