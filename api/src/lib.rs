@@ -43,6 +43,8 @@ mod document;
 
 pub mod metrics;
 
+pub mod observe;
+
 mod error;
 
 pub use error::Error;

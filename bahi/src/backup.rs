@@ -43,11 +43,12 @@ pub fn run(args: Args) -> Result<(), Error> {
     product::runtime()?.block_on(async {
         let stop = product::stop_signal()?;
         let log = wire::open_to_read(&args.data).await?;
+        let file = log.file().expect("a folder's log is a file");
         let copy = Copy::new(&args.out)?;
         // Dropped half made, the copy is removed.
         tokio::select! {
-            made = log.backup(copy.path()) => made?,
-            never = watch(copy.path(), log.path()) => match never {},
+            made = file.backup(copy.path()) => made?,
+            never = watch(copy.path(), file.path()) => match never {},
             () = stop => return Err(Error::Usage("stopped; there is no copy".to_owned())),
         }
         let bytes = copy.keep()?;

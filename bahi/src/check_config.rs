@@ -1,6 +1,11 @@
 //! `bahi check-config`: every setting, its value, where it comes from, and what is wrong; starts nothing.
 
-use crate::{config, error::Error, out, settings::Found};
+use crate::{
+    config::{self, Needs},
+    error::Error,
+    out,
+    settings::Found,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +20,9 @@ Flags win over BAHI_* variables, those over the file, that over the defaults.";
 pub struct Args {
     #[command(flatten)]
     flags: config::Flags,
+    /// Check them for `api`, `writer` and `venue`, not for `serve`
+    #[arg(long)]
+    cluster: bool,
 }
 
 /// Prints the table, then every problem.
@@ -22,7 +30,7 @@ pub struct Args {
 /// # Errors
 /// When something is wrong, all of it.
 pub fn run(args: Args) -> Result<(), Error> {
-    let resolved = config::resolve(args.flags)?;
+    let resolved = config::resolve(args.flags, if args.cluster { Needs::BrokersAndKey } else { Needs::Data })?;
     let shown = resolved.found.iter().filter(|found| !found.setting.hidden || !found.text.is_empty());
     for found in shown {
         let Found { setting, source, .. } = found;

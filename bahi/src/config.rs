@@ -78,8 +78,12 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The folder that holds the ledger; made at first start
-    data: PathBuf = "", "BAHI_DATA_DIR", "DIR", folder;
+    /// The folder that holds the ledger, or with Kafka the signing key; made at first start
+    data: PathBuf = "", "BAHI_DATA_DIR", "DIR", |text| Ok(PathBuf::from(text));
+    /// Some of the Kafka brokers that hold the log, by commas; for `api`, `writer` and `venue`
+    brokers: Option<String> = "", "BAHI_KAFKA_BROKERS", "HOST:PORT", |text| Ok((!text.is_empty()).then(|| text.to_owned()));
+    /// What the log's topics are called before their dot
+    topic_prefix: String = "bahi", "BAHI_TOPIC_PREFIX", "PREFIX", |text| Ok(text.to_owned());
     /// Where to listen, ADDRESS:PORT; port 0 takes a free one
     listen: SocketAddr = "127.0.0.1:7070", "BAHI_LISTEN", "ADDR", address;
     /// Who answers orders: `none` (a venue reports over HTTP) or `simulated` (exchange and registrar in this process)
@@ -146,11 +150,16 @@ pub struct Resolved {
 ///
 /// # Errors
 /// When the TOML file cannot be read.
-pub fn resolve(flags: Flags) -> Result<Resolved, Error> {
+pub fn resolve(flags: Flags, needs: Needs) -> Result<Resolved, Error> {
     let (texts, file) = flags.texts();
     let given = Given::new(texts, file).map_err(|problem| Error::Config(vec![problem]))?;
     let (found, unknown) = given.find(SETTINGS);
-    let config = Config::parse(&found);
+    let missing = needs.problems(&found);
+    let config = match Config::parse(&found) {
+        Ok(config) if missing.is_empty() => Ok(config),
+        Ok(_) => Err(missing),
+        Err(problems) => Err([missing, problems].concat()),
+    };
     Ok(Resolved { found, config, unknown })
 }
 
@@ -158,8 +167,8 @@ pub fn resolve(flags: Flags) -> Result<Resolved, Error> {
 ///
 /// # Errors
 /// Every problem at once; what is not a setting is one only in the file, where nobody else has a say.
-pub fn load(flags: Flags) -> Result<Config, Error> {
-    let resolved = resolve(flags)?;
+pub fn load(flags: Flags, needs: Needs) -> Result<Config, Error> {
+    let resolved = resolve(flags, needs)?;
     let mut problems = resolved.config.as_ref().err().cloned().unwrap_or_default();
     problems.extend(resolved.unknown.into_iter().filter(|problem| !problem.starts_with("environment ")));
     match resolved.config {
@@ -184,10 +193,33 @@ fn understood<T>(
     }
 }
 
-fn folder(text: &str) -> Result<PathBuf, String> {
-    match text {
-        "" => Err("say where the ledger is kept: --data DIR".to_owned()),
-        text => Ok(PathBuf::from(text)),
+/// What settings have to be together; each role asks for its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// The folder of the ledger.
+    Data,
+    /// Brokers, and a folder or a file for the key.
+    BrokersAndKey,
+    /// Brokers.
+    Brokers,
+}
+
+impl Needs {
+    /// What is missing.
+    fn problems(self, found: &[Found]) -> Vec<String> {
+        let given = |name: &str| found.iter().any(|found| found.setting.name == name && !found.text.is_empty());
+        let mut problems = Vec::new();
+        if self == Needs::Data && !given("data") {
+            problems.push("data is not set: say where the ledger is kept: --data DIR".to_owned());
+        }
+        if self != Needs::Data && !given("brokers") {
+            problems.push("brokers is not set: say where the log is kept: --brokers HOST:PORT".to_owned());
+        }
+        if self == Needs::BrokersAndKey && !given("data") && !given("token_key_file") {
+            let rule = "say where the key that signs tokens is kept: --data DIR or --token-key-file FILE";
+            problems.push(format!("data is not set: {rule}"));
+        }
+        problems
     }
 }
 
@@ -306,16 +338,27 @@ mod tests {
     #[test]
     fn every_problem_is_said_at_once_with_its_source() {
         let given = given(&[("venue", "nse")], &[("BAHI_QUEUE", "0")], Some("calendar = \"lunar\"\n"));
-        let problems = Config::parse(&given.find(SETTINGS).0).expect_err("four problems");
+        let found = given.find(SETTINGS).0;
+        let problems = [Needs::Data.problems(&found), Config::parse(&found).expect_err("three problems")].concat();
         assert_eq!(
             problems,
             [
-                "data = '' (default): say where the ledger is kept: --data DIR",
+                "data is not set: say where the ledger is kept: --data DIR",
                 "venue = 'nse' (flag): must be none or simulated",
                 "calendar = 'lunar' (file bahi.toml): must be exchange or always-open",
                 "queue = '0' (environment BAHI_QUEUE): must be a whole number from 1 to 1000000",
             ]
         );
+    }
+
+    #[test]
+    fn each_role_says_what_it_needs() {
+        let of =
+            |needs: Needs, flags: &[(&'static str, &str)]| needs.problems(&given(flags, &[], None).find(SETTINGS).0);
+        assert_eq!(of(Needs::Brokers, &[]).len(), 1);
+        assert_eq!(of(Needs::BrokersAndKey, &[]).len(), 2);
+        assert!(of(Needs::BrokersAndKey, &[("brokers", "b:1"), ("token_key_file", "key")]).is_empty());
+        assert!(of(Needs::Data, &[("data", "folder")]).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod scene;
 
 use crate::{
     clock,
-    config::{self, Flags},
+    config::{self, Flags, Needs},
     error::Error,
     keys::{Minter, Role},
     market, out,
@@ -47,14 +47,17 @@ pub struct Args {
 /// When the address is not of this machine alone, or as `bahi serve`.
 pub fn run(args: Args) -> Result<(), Error> {
     let told = |text: &str| Some(text.to_owned());
-    let config = config::load(Flags {
-        data: Some(args.data.to_string_lossy().into_owned()),
-        listen: told(&args.listen),
-        venue: told("simulated"),
-        calendar: told("always-open"),
-        log: told("warn"),
-        ..Flags::default()
-    })?;
+    let config = config::load(
+        Flags {
+            data: Some(args.data.to_string_lossy().into_owned()),
+            listen: told(&args.listen),
+            venue: told("simulated"),
+            calendar: told("always-open"),
+            log: told("warn"),
+            ..Flags::default()
+        },
+        Needs::Data,
+    )?;
     if !config.listen.ip().is_loopback() {
         return Err(Error::Usage(format!(
             "the demo prints its tokens and so listens on this machine only: --listen 127.0.0.1:7070, not {}",

@@ -3,13 +3,12 @@
 mod rows;
 
 use crate::{
-    config,
     error::Error,
     out,
     pages::{pages, value},
     product,
     progress::Progress,
-    wire,
+    source::Source,
 };
 use domain::{event::Event, ids::AccountId};
 use event_log::{
@@ -38,9 +37,8 @@ would take for a formula has a ' before it.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The data folder
-    #[arg(long, value_name = "DIR", env = config::DATA_VARIABLE)]
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The folder to write to; made if there is none, files in it are replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -196,7 +194,7 @@ const NAV_COLUMNS: &[&str] = &["scheme", "date", "nav"];
 pub fn run(args: Args) -> Result<(), Error> {
     product::runtime()?.block_on(async {
         std::fs::create_dir_all(&args.out).map_err(Error::file(&args.out))?;
-        let log = wire::open_to_read(&args.data).await?;
+        let log = args.source.open().await?;
         let mut bar = Progress::new(0, "records");
         let replay = projections::replay(log.port(), Replay::default(), |done| bar.reach_of(done.records, done.of));
         let replayed = replay.await?;

@@ -7,6 +7,7 @@ mod demo;
 mod export;
 mod import;
 mod replay;
+mod roles;
 mod serve;
 mod show;
 mod tail;
@@ -26,6 +27,7 @@ mod pages;
 mod product;
 mod progress;
 mod settings;
+mod source;
 mod wire;
 
 use clap::{Parser, Subcommand};
@@ -62,6 +64,9 @@ struct Cli {
 enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
+    Api(roles::api::Args),
+    Writer(roles::writer::Args),
+    Venue(roles::venue::Args),
     Token(token::Args),
     Show(show::Args),
     Tail(tail::Args),
@@ -79,6 +84,9 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Api(args) => roles::api::run(args),
+        Command::Writer(args) => roles::writer::run(args),
+        Command::Venue(args) => roles::venue::run(args),
         Command::Token(args) => token::run(args),
         Command::Show(args) => show::run(args),
         Command::Tail(args) => tail::run(args),

@@ -91,7 +91,8 @@ impl Product {
     }
 }
 
-fn writer_config(config: &Config, snapshots: Option<Arc<dyn SnapshotStore>>) -> commands::Config {
+/// What writers and desks run by.
+pub fn writer_config(config: &Config, snapshots: Option<Arc<dyn SnapshotStore>>) -> commands::Config {
     let clock: Arc<dyn commands::Clock> = match config.clock_speed {
         1 => Arc::new(SystemClock),
         speed => Arc::new(Hurried::new(speed)),
@@ -109,7 +110,8 @@ fn writer_config(config: &Config, snapshots: Option<Arc<dyn SnapshotStore>>) -> 
     writer
 }
 
-fn edge_config(config: &Config) -> api::Config {
+/// What the edge runs by.
+pub fn edge_config(config: &Config) -> api::Config {
     api::Config { account_commands_per_second: limit(config), ..api::Config::default() }
 }
 

@@ -1,11 +1,11 @@
 //! `bahi replay`: folds the log cold and says what came out: a hash for each view, and how fast it went.
 #![expect(clippy::float_arithmetic, reason = "seconds and rates are measurements, not amounts")]
 
-use crate::{config, error::Error, out, product, progress::Progress, wire};
+use crate::{error::Error, out, product, progress::Progress, source::Source};
 use domain::{ids::AccountId, time::Timestamp};
 use projections::{Replay, Until};
 use serde_json::json;
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,9 +20,8 @@ It reads beside a running server. Equal hashes mean equal rows, wherever they we
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The data folder
-    #[arg(long, value_name = "DIR", env = config::DATA_VARIABLE)]
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// An offset, or a time with its offset from UTC; the end unless told
     #[arg(long, value_name = "OFFSET or TIME", value_parser = until)]
     until: Option<Until>,
@@ -48,7 +47,7 @@ fn until(text: &str) -> Result<Until, String> {
 pub fn run(args: Args) -> Result<(), Error> {
     let started = Instant::now();
     let replayed = product::runtime()?.block_on(async {
-        let log = wire::open_to_read(&args.data).await?;
+        let log = args.source.open().await?;
         let replay = Replay {
             until: args.until.unwrap_or_default(),
             accounts: args.account.map(|account| [account].into()),

@@ -1,7 +1,7 @@
 //! `bahi serve`: the whole product in one process until it is told to stop; holds no rule of its own.
 
 use crate::{
-    config::{self, Flags},
+    config::{self, Flags, Needs},
     error::Error,
     out,
     product::{self, Product},
@@ -31,7 +31,7 @@ pub struct Args {
 /// # Errors
 /// When settings are wrong, the folder cannot be used, or the address is taken.
 pub fn run(args: Args) -> Result<(), Error> {
-    let config = config::load(args.flags)?;
+    let config = config::load(args.flags, Needs::Data)?;
     product::start_tracing(&config);
     product::runtime()?.block_on(async {
         let stop = product::stop_signal()?;

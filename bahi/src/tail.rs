@@ -3,7 +3,7 @@
 mod lines;
 mod sentences;
 
-use crate::{config, error::Error, out, product, progress::Progress, wire};
+use crate::{error::Error, out, product, progress::Progress, source::Source};
 use domain::{ids::AccountId, time::Date};
 use event_log::{
     EventLog, Stored, Topic, partition_of,
@@ -12,7 +12,7 @@ use event_log::{
 use event_schemas::{decode_entry, decode_market_entry};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::{collections::VecDeque, path::PathBuf, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Records read at a time from each partition.
@@ -39,9 +39,8 @@ Entries that the ledger rule calls dead are never shown, so the log is read from
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The data folder
-    #[arg(long, value_name = "DIR", env = config::DATA_VARIABLE)]
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Only this account's, and none of the market
     #[arg(long)]
     account: Option<AccountId>,
@@ -66,7 +65,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     product::runtime()?.block_on(async {
         let stop = product::stop_signal()?;
-        let log = wire::open_to_read(&args.data).await?;
+        let log = args.source.open().await?;
         tokio::select! {
             done = tail(&args, log.port()) => done,
             () = stop => Ok(()),

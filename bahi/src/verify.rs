@@ -1,12 +1,14 @@
 //! `bahi verify`: sequences dense, every entry readable and at one with its headers, live rows equal to a cold fold,
 //! and every decision made again.
 
-use crate::{client::Client, config, error::Error, out, product, progress::Progress, replay::hex, wire};
+use crate::{
+    client::Client, config, error::Error, out, product, progress::Progress, replay::hex, source::Source, wire,
+};
 use commands::redecide::{Policies, Redecided, redecide};
 use domain::{book::RULES, policy::Policy};
 use projections::{Position, Replay, StateHashes, Until, Verified};
 use serde_json::Value;
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,9 +25,8 @@ must be equal; entries made under other rules than this binary's are counted. Ex
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The data folder
-    #[arg(long, value_name = "DIR", env = config::DATA_VARIABLE)]
-    data: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The server that serves it
     #[arg(long, requires = "token")]
     url: Option<String>,
@@ -63,7 +64,7 @@ pub fn run(args: Args) -> Result<(), Error> {
             (Some(url), Some(token)) => Some(live(&Client::new(url, token)?).await?),
             _ => None,
         };
-        let log = wire::open_to_read(&args.data).await?;
+        let log = args.source.open().await?;
         let until = live.as_ref().map_or(Until::End, |live| Until::Position(live.position.clone()));
         let verified = check(&log, until).await?;
         if let Some(live) = &live {

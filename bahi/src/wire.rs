@@ -3,21 +3,27 @@
 use crate::error::Error;
 use event_log::{
     EventLog,
+    kafka::Kafka,
     snapshot::{self, SnapshotStore},
     sqlite::{Mode, Options, Sqlite},
 };
 use std::{ops::Deref, path::Path, sync::Arc};
 
-/// The log of a data folder.
+/// A log, and what keeps it.
 pub struct OpenLog {
-    sqlite: Arc<Sqlite>,
+    kept: Kept,
     port: Arc<dyn EventLog>,
+}
+
+enum Kept {
+    File(Arc<Sqlite>),
+    Cluster(Arc<Kafka>),
 }
 
 impl OpenLog {
     fn new(sqlite: Sqlite) -> OpenLog {
         let sqlite = Arc::new(sqlite);
-        OpenLog { port: Arc::clone(&sqlite) as Arc<dyn EventLog>, sqlite }
+        OpenLog { port: Arc::clone(&sqlite) as Arc<dyn EventLog>, kept: Kept::File(sqlite) }
     }
 
     /// The port, for who keeps it.
@@ -25,22 +31,20 @@ impl OpenLog {
         Arc::clone(&self.port)
     }
 
-    /// The file that holds it.
-    pub fn path(&self) -> &Path {
-        self.sqlite.path()
-    }
-
-    /// Writes a consistent copy to a file that is new or empty, beside whatever is appended meanwhile.
-    ///
-    /// # Errors
-    /// When the log cannot be read or the file not be written.
-    pub async fn backup(&self, to: &Path) -> Result<(), Error> {
-        Ok(self.sqlite.backup(to).await?)
+    /// The file that holds it, where one does.
+    pub fn file(&self) -> Option<&Sqlite> {
+        match &self.kept {
+            Kept::File(sqlite) => Some(sqlite),
+            Kept::Cluster(_) => None,
+        }
     }
 
     /// Lets what waits be written, gives the folder's lock back, and returns then.
     pub async fn close(self) {
-        self.sqlite.close().await;
+        match &self.kept {
+            Kept::File(sqlite) => sqlite.close().await,
+            Kept::Cluster(kafka) => kafka.close(),
+        }
     }
 }
 
@@ -71,6 +75,15 @@ pub async fn open_to_write(data: &Path, partitions: Option<u32>, max_bytes: Opti
 pub async fn open_to_read(data: &Path) -> Result<OpenLog, Error> {
     let options = Options { mode: Mode::ReadOnly, ..Options::default() };
     Ok(OpenLog::new(Sqlite::open(data, options).await?))
+}
+
+/// Opens the log on a Kafka cluster.
+///
+/// # Errors
+/// As [`Kafka::open`].
+pub async fn open_cluster(brokers: &str, prefix: &str) -> Result<OpenLog, Error> {
+    let kafka = Arc::new(Kafka::open(brokers, prefix).await?);
+    Ok(OpenLog { port: Arc::clone(&kafka) as Arc<dyn EventLog>, kept: Kept::Cluster(kafka) })
 }
 
 /// Opens the snapshots of a log that is open to be written. They are disposable: without them all is folded anew.

@@ -2,13 +2,14 @@
 //!
 //! The ledger rule ([`crate::rule`]) says what counts, so no broker transaction is used: `appending` writes in flights
 //! that are durable on every copy that must have them, `tip` follows what is new of all partitions with one consumer,
-//! `reading` fetches what is older, `cluster` knows names and ends. Settings of the client are in `settings`, those of the
+//! `reading` fetches what is older, `group` says which process should write what, `cluster` knows names and ends. Settings of the client are in `settings`, those of the
 //! topics in `topics`.
 
 mod appending;
 mod cluster;
 mod errors;
 mod flush;
+mod group;
 mod reading;
 mod settings;
 mod tip;
@@ -42,6 +43,7 @@ use crate::{
     live::{FOLLOW_RECORDS_MAX, past},
 };
 
+pub use group::Group;
 pub use topics::{Layout, Step, Topics, Wanted};
 
 /// About the most bytes kept in memory for followers, over all partitions.
@@ -89,6 +91,14 @@ impl Kafka {
     pub fn requests(&self) -> Result<Requests, Error> {
         let requests = Kafka::over(Arc::new(self.cluster.requests()), self.partitions, self.commands_id)?;
         Ok(Requests::new(Arc::new(requests)))
+    }
+
+    /// Joins the group of those who write the answers of this log.
+    ///
+    /// # Errors
+    /// When the client cannot be started.
+    pub fn join_writers(&self) -> Result<Group, Error> {
+        Group::join(self.cluster.requests(), self.cluster.prefix())
     }
 
     fn over(cluster: Arc<Cluster>, partitions: u32, commands_id: Uuid) -> Result<Kafka, Error> {

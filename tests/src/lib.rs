@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod client;
+pub mod cluster;
 pub mod real_data;
 pub mod server;
 pub mod story;

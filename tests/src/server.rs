@@ -3,6 +3,7 @@
 use crate::{
     binary,
     client::{Client, LastWrite},
+    cluster::{self, Topics},
     wait::{wait_at_most, wait_until},
 };
 use std::{
@@ -29,6 +30,10 @@ pub struct Server {
     out: Lines,
     err: Lines,
     written: LastWrite,
+    /// Where its log is, if it is not in the folder.
+    topics: Option<Topics>,
+    /// The other processes that it needs.
+    beside: Vec<Server>,
 }
 
 /// Lines read so far from a pipe.
@@ -50,10 +55,35 @@ impl Server {
     /// When it does not get ready.
     #[track_caller]
     pub fn start_with(data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
+        if cluster::is_wanted() {
+            return Server::start_around(Topics::of(data), data, args, variables);
+        }
+        Server::serve(data, args, variables)
+    }
+
+    /// `bahi serve`, whatever stories are told of: for those about a folder.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[track_caller]
+    pub fn serve(data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
         let data = data.to_path_buf();
         let mut command = binary::command(["serve", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(&data).args(args).envs(variables.iter().copied());
         Server::spawn(&mut command, data)
+    }
+
+    /// An api, a writer and, if the arguments say so, the simulated venue, around these topics.
+    ///
+    /// # Panics
+    /// When one of them does not get ready.
+    #[track_caller]
+    pub fn start_around(topics: Topics, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
+        let roles = if args.contains(&"simulated") { &["writer", "venue"][..] } else { &["writer"] };
+        let beside = roles.iter().map(|role| topics.role(role, data, args, variables)).collect();
+        let mut server = topics.role("api", data, args, variables);
+        (server.beside, server.topics) = (beside, Some(topics));
+        server
     }
 
     /// Any subcommand that serves until it is stopped.
@@ -68,7 +98,9 @@ impl Server {
         let out = follow(child.stdout.take());
         let err = follow(child.stderr.take());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server { child, data, address: nowhere, out, err, written: LastWrite::default() };
+        let written = LastWrite::default();
+        let (topics, beside) = (None, Vec::new());
+        let mut server = Server { child, data, address: nowhere, out, err, written, topics, beside };
         server.address = wait_until("the address on standard output", || {
             server.must_run();
             server.printed().iter().find_map(|line| address_in(line))
@@ -159,13 +191,28 @@ impl Server {
     #[track_caller]
     pub fn verify(&self) -> String {
         let token = token(&self.data, "auditor", &[], &[]);
-        let data = self.data.to_str().expect("a UTF-8 path");
-        binary::run(["verify", "--redecide", "--data", data, "--url", &self.url(), "--token", &token]).succeeded()
+        let url = self.url();
+        let words = ["verify", "--redecide", "--url", &url, "--token", &token];
+        binary::run(words.into_iter().chain(self.log())).succeeded()
+    }
+
+    /// The flags that name its log.
+    pub fn log(&self) -> Vec<&str> {
+        match &self.topics {
+            Some(topics) => topics.flags().to_vec(),
+            None => vec!["--data", self.data.to_str().expect("a UTF-8 path")],
+        }
+    }
+
+    /// The processes beside it: writers, venues.
+    pub fn beside(&mut self) -> &mut Vec<Server> {
+        &mut self.beside
     }
 
     /// Ends it as a power cut would.
     pub fn kill_9(&mut self) {
         binary::kill_9(&mut self.child);
+        self.beside.iter_mut().for_each(Server::kill_9);
     }
 
     /// Asks it to stop (SIGTERM) and waits until it has.
@@ -177,7 +224,11 @@ impl Server {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be started");
         assert!(sent.success(), "the server had ended before it was asked to:\n{}", self.last_words());
-        wait_at_most(STOP_LIMIT, "the server to stop", || self.child.try_wait().expect("a child can be asked"))
+        let beside = std::mem::take(&mut self.beside);
+        let ended =
+            wait_at_most(STOP_LIMIT, "the server to stop", || self.child.try_wait().expect("a child can be asked"));
+        beside.into_iter().for_each(|server| assert!(server.stop().success(), "a process beside it failed"));
+        ended
     }
 }
 

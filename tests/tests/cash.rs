@@ -100,10 +100,10 @@ fn a_policy_file_with_a_gap_or_an_overlap_is_refused_at_start_with_line_and_code
     server.operator().post("/v1/accounts", json!({ "account": "ACC1" })).must_be(201);
     let entry = server.operator().get("/v1/accounts/ACC1/events");
     assert_eq!(entry.at("/items/0/entry/context/policy"), "own-1");
-    let served = folder.path().to_str().expect("UTF-8");
-    let unnamed = binary::run(["verify", "--data", served, "--redecide"]).failed();
+    let verify = |more: &[&str]| binary::run(["verify", "--redecide"].iter().chain(more).chain(&server.log()));
+    let unnamed = verify(&[]).failed();
     assert!(unnamed.contains("policy own-1") && unnamed.contains("--policy"), "{unnamed}");
-    let named = binary::run(["verify", "--data", served, "--redecide", "--policy", policy_path]).succeeded();
+    let named = verify(&["--policy", policy_path]).succeeded();
     assert!(named.contains("decided again: 1 entries"), "{named}");
 }
 
@@ -123,9 +123,12 @@ fn a_scheme_that_a_later_file_describes_anew_is_corrected_alike_in_a_folder_and_
         file("old.txt", "Story Fund", "40.0000", "20-Nov-2026"),
         file("new.txt", "Renamed Fund", "41.0000", "23-Nov-2026"),
     );
-    let name = |server: &tests::Server| {
-        let scheme = server.operator().get("/v1/schemes/119551");
-        scheme.text_at("/name").to_owned()
+    let is_renamed = |server: &tests::Server| {
+        let operator = server.operator();
+        tests::wait_until("the scheme by its new name", || {
+            let scheme = operator.try_get("/v1/schemes/119551").filter(|reply| reply.status == 200)?;
+            (scheme.text_at("/name") == "Renamed Fund").then_some(())
+        });
     };
     let renamed = |out: &str| assert!(out.contains("1 imported, 0 already known, 0 refused"), "{out}");
 
@@ -136,7 +139,7 @@ fn a_scheme_that_a_later_file_describes_anew_is_corrected_alike_in_a_folder_and_
     for path in [&old, &new] {
         renamed(&binary::run(["import", "navall", path, "--url", &server.url(), "--token", token]).succeeded());
     }
-    assert_eq!(name(&server), "Renamed Fund");
+    is_renamed(&server);
     let again = binary::run(["import", "navall", &new, "--url", &server.url(), "--token", token]).succeeded();
     assert!(again.contains("0 imported, 1 already known, 0 refused"), "{again}");
 
@@ -147,5 +150,5 @@ fn a_scheme_that_a_later_file_describes_anew_is_corrected_alike_in_a_folder_and_
     }
     let again = binary::run(["import", "navall", &new, "--data", data]).succeeded();
     assert!(again.contains("0 imported, 1 already known, 0 refused"), "{again}");
-    assert_eq!(name(&tests::Server::start(&local)), "Renamed Fund");
+    is_renamed(&tests::Server::serve(&local, &[], &[]));
 }

@@ -228,11 +228,12 @@ fn a_cold_replay_has_the_state_hash_that_the_server_shows() {
     let story = Story::with_a_market();
     let client = story.investor("ACC1", "50000.00");
     buy(&story, &client, "ACC1", 7, "98.05", 0);
-    let replayed = binary::run(["replay", "--data", story.data(), "--json"]).succeeded();
+    let log = story.server.log();
+    let replayed = binary::run(["replay", "--json"].iter().chain(&log)).succeeded();
     let replayed: Value = serde_json::from_str(replayed.lines().last().unwrap_or_default()).expect("one line of JSON");
     assert_eq!(State::read(&replayed), story.state());
     assert!(story.server.verify().contains("clean"));
-    let alone = binary::run(["verify", "--data", story.data()]).succeeded();
+    let alone = binary::run(["verify"].iter().chain(&log)).succeeded();
     assert!(alone.contains("not compared"), "without --url it says that live rows were not compared: {alone}");
 }
 

@@ -66,6 +66,11 @@ impl Cluster {
         Cluster { side: Side::Requests, highest: Arc::default(), ..self.clone() }
     }
 
+    /// What all names begin with, before their dot.
+    pub(super) fn prefix(&self) -> &str {
+        self.commands().strip_suffix(".commands").unwrap_or_default()
+    }
+
     pub(super) fn all(&self) -> &[String] {
         &self.all
     }

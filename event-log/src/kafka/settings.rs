@@ -9,6 +9,8 @@ use rdkafka::ClientConfig;
 pub(super) const DELIVERY_WAIT: Duration = Duration::from_secs(10);
 /// How long a question to a broker may take: its metadata, an end, a page of records.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// After how long without a word a writer's partitions are given to others.
+const SESSION_WAIT: Duration = Duration::from_secs(6);
 /// The most bytes of one batch on its way to a broker; one larger record goes alone.
 const BATCH_BYTES: usize = 1_000_000;
 /// The most bytes of one request: the largest record of the port, its key, its headers, and what a batch adds.
@@ -28,9 +30,6 @@ fn common(brokers: &str, name: &str) -> ClientConfig {
     // A broker that fell silent without a word is left after this, not after a minute.
     config.set("socket.timeout.ms", ANSWER_WAIT.as_millis().to_string());
     config.set("socket.connection.setup.timeout.ms", "5000");
-    // What is appended without a transaction is read as soon as it is durable, whatever transaction of somebody else is
-    // open in the topic.
-    config.set("isolation.level", "read_uncommitted");
     // A topic that is asked for by mistake is not made.
     config.set("allow.auto.create.topics", "false");
     config
@@ -66,6 +65,9 @@ pub(super) fn reading(brokers: &str, name: &str) -> ClientConfig {
     config.set("enable.auto.offset.store", "false");
     // An offset that is not there means that the topic was cut or made anew: never start elsewhere in silence.
     config.set("auto.offset.reset", "error");
+    // What is appended without a transaction is read as soon as it is durable, whatever transaction of somebody else is
+    // open in the topic.
+    config.set("isolation.level", "read_uncommitted");
     // A batch that was damaged on its way is an error, not records that are missing.
     config.set("check.crcs", "true");
     // What is there is sent at once.
@@ -76,6 +78,24 @@ pub(super) fn reading(brokers: &str, name: &str) -> ClientConfig {
     config.set("fetch.error.backoff.ms", "50");
     config.set("fetch.message.max.bytes", REQUEST_BYTES_MAX.to_string());
     config.set("queued.max.messages.kbytes", AHEAD_KIB.to_string());
+    config
+}
+
+/// A consumer that only learns which partitions it is given.
+pub(super) fn grouping(brokers: &str, group: &str) -> ClientConfig {
+    let mut config = common(brokers, "group");
+    config.set("group.id", group);
+    // The protocol that every broker and this client speak; the newer one is not asked for by this client's release.
+    config.set("group.protocol", "classic");
+    // Those who keep their partitions go on while others come and go.
+    config.set("partition.assignment.strategy", "cooperative-sticky");
+    // A member that died is missed after this; a shorter time takes a busy one for dead.
+    config.set("session.timeout.ms", SESSION_WAIT.as_millis().to_string());
+    config.set("heartbeat.interval.ms", "1000");
+    // Nothing is read here, so nothing is ever done with.
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("auto.offset.reset", "latest");
     config
 }
 

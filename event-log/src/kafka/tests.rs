@@ -1,6 +1,9 @@
 //! The contract on a real broker, and what is the broker's alone. `make services` starts one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::time::timeout;
@@ -248,4 +251,46 @@ async fn a_topic_that_drifted_is_refused_and_set_right() {
     let done = own.topics.apply(LAYOUT).await.expect("it is set right");
     assert!(matches!(&done[..], [Step::Set { topic, name, .. }] if *topic == ledger && name == "cleanup.policy"));
     own.open().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_stand_apart_from_answers_behind_the_identity_of_the_log() {
+    let own = Own::applied().await;
+    let log = own.open().await;
+    let requests = log.requests().expect("the requests open");
+    assert_eq!(requests.id(), log.commands_id());
+    let asked = |id: &str| {
+        let headers = crate::Headers::request(crate::RecordKind::Command, id.into(), 1, None);
+        Record { key: Some("A".into()), headers, value: b"{}"[..].into() }
+    };
+    let first = requests.put(Topic::Ledger, 0, vec![asked("one"), asked("two")]).await.expect("they are put");
+    assert_eq!(first, 1, "the first record is the log's identity");
+    assert_eq!(requests.put(Topic::Market, 0, vec![asked("three")]).await.expect("it is put"), 0);
+    let mut seen = Vec::new();
+    let mut follow = requests.follow(Topic::Ledger, 0, 0);
+    while seen.len() < 3 {
+        seen.extend(within(follow.next()).await.expect("they are read"));
+    }
+    let ids: Vec<_> = seen.iter().map(|stored| &*stored.record.headers.ce_id).collect();
+    assert_eq!(ids, [&*log.commands_id().to_string(), "one", "two"]);
+    assert_eq!(log.tail(Topic::Ledger, 0).await.expect("the end"), 0, "answers are none of them");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_partition_is_given_to_one_writer_and_to_another_when_that_leaves() {
+    let own = Own::applied().await;
+    let log = own.open().await;
+    let all: BTreeSet<(Topic, u32)> =
+        Topic::ALL.into_iter().flat_map(|topic| (0..PARTITIONS).map(move |p| (topic, p))).collect();
+    let one = log.join_writers().expect("it joins");
+    let mut of_one = one.given();
+    within(of_one.wait_for(|given| *given == all)).await.expect("all are given to the only one");
+    let other = log.join_writers().expect("it joins");
+    let mut of_other = other.given();
+    within(of_other.wait_for(|given| !given.is_empty())).await.expect("some are given to the second");
+    let (mine, others) = (of_one.borrow().clone(), of_other.borrow().clone());
+    assert_eq!(mine.len() + others.len(), all.len());
+    assert_eq!(mine.union(&others).copied().collect::<BTreeSet<_>>(), all);
+    tokio::task::spawn_blocking(move || one.leave()).await.expect("it leaves");
+    within(of_other.wait_for(|given| *given == all)).await.expect("all are given to the one that stays");
 }

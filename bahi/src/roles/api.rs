@@ -1,0 +1,86 @@
+//! `bahi api`: the HTTP edge of a log on Kafka; any number of them, behind one address or many.
+
+use crate::{
+    clock::SystemClock,
+    config::{self, Config, Flags, Needs},
+    error::Error,
+    keys, listener, market, out, product,
+};
+use commands::Desk;
+use event_log::Topic;
+use projections::Views;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// How long until the shipped calendar is loaded again, while no writer answers.
+const CALENDAR_AGAIN_S: u64 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  bahi api --brokers kafka-1:9092,kafka-2:9092 --token-key-file /etc/bahi/token.key
+  bahi api --brokers 127.0.0.1:29092 --data ./keys --listen 127.0.0.1:7070
+
+It puts commands into PREFIX.commands and answers once a writer's entry is seen in PREFIX.ledger, so a
+`bahi writer` must run. All processes of a log need the same signing key; `bahi token` makes tokens with it.
+/readyz says ready once everything recorded is folded.";
+
+/// Serve the HTTP API of a log on Kafka
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// When settings are wrong, no broker answers, the topics are not as they have to be, or the address is taken.
+pub fn run(args: Args) -> Result<(), Error> {
+    let config = config::load(args.flags, Needs::BrokersAndKey)?;
+    product::start_tracing(&config);
+    product::runtime()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Error> {
+    let stop = product::stop_signal()?;
+    ::api::metrics::install()?;
+    let listener = listener::bind(config.listen).await?;
+    let address = listener.local_addr()?;
+    if config.token_key_file.is_none() {
+        std::fs::create_dir_all(&config.data).map_err(Error::file(&config.data))?;
+    }
+    let keys = ::api::token::Keys::open_or_make(&keys::path(&config.data, config.token_key_file.as_deref()))?;
+    let log = super::open(&config).await?;
+    let answers = &log.answers;
+    let views = Views::new(answers.partitions(Topic::Ledger), answers.partitions(Topic::Market));
+    let worker = projections::follow(Arc::clone(answers), Arc::clone(&views));
+    let settings = product::writer_config(&config, None);
+    let opened = commands::remote::open(Arc::clone(answers), log.requests.clone(), settings).await?;
+    let desk = Arc::clone(&opened.desk);
+    let calendar = tokio::spawn(load_calendar(Arc::clone(&desk)));
+    let (port, clock) = (Arc::clone(answers), Arc::new(SystemClock));
+    let state = ::api::State::new(desk, views, port, keys, clock, product::edge_config(&config))?;
+    let (stopping, told) = watch::channel(false);
+    let serving = tokio::spawn(listener::serve(listener, ::api::router(state), told, config.drain_ms));
+    tracing::info!(%address, "serving");
+    out::say(&format!("listening on http://{address}"))?;
+    stop.await;
+    tracing::info!("stopping");
+    stopping.send_replace(true);
+    calendar.abort();
+    let served = serving.await.map_err(|why| Error::Server(format!("serving ended badly: {why}")));
+    drop(opened);
+    worker.stop().await;
+    log.kafka.close();
+    tracing::info!("stopped");
+    served
+}
+
+/// Loads the calendar that ships with the product once writers answer; what is recorded is recorded once.
+async fn load_calendar(desk: Arc<Desk>) {
+    while let Err(error) = market::load_calendar(&desk).await {
+        tracing::info!(%error, "the shipped calendar is not loaded yet");
+        tokio::time::sleep(Duration::from_secs(CALENDAR_AGAIN_S)).await;
+    }
+}

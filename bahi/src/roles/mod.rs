@@ -1,0 +1,72 @@
+//! The product as several processes around one log on Kafka: what each role shares. Decides nothing.
+
+pub mod api;
+pub mod venue;
+pub mod writer;
+
+use crate::{config::Config, error::Error, listener, out};
+use ::api::observe;
+use event_log::{EventLog, Requests, kafka::Kafka};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// How often what was counted is tidied, whether or not anybody asks for it.
+const UPKEEP_S: u64 = 5;
+
+/// The log on its brokers.
+struct Log {
+    kafka: Arc<Kafka>,
+    /// The answers.
+    answers: Arc<dyn EventLog>,
+    /// What they answer.
+    requests: Requests,
+}
+
+/// Opens the log that the settings name.
+async fn open(config: &Config) -> Result<Log, Error> {
+    let brokers = config.brokers.as_deref().unwrap_or_default();
+    let kafka = Arc::new(Kafka::open(brokers, &config.topic_prefix).await?);
+    let requests = kafka.requests()?;
+    Ok(Log { answers: Arc::clone(&kafka) as _, kafka, requests })
+}
+
+/// Where a process shows itself, until it is dropped.
+struct Shown {
+    address: SocketAddr,
+    stopping: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Shown {
+    /// Shows whether it is ready, and what it counts.
+    async fn start(config: &Config, ready: observe::Ready) -> Result<Shown, Error> {
+        let counted = ::api::metrics::install()?;
+        let listener: TcpListener = listener::bind(config.listen).await?;
+        let address = listener.local_addr()?;
+        let tidied = counted.clone();
+        let (stopping, told) = watch::channel(false);
+        let shown = listener::serve(listener, observe::router(counted, ready), told, config.drain_ms);
+        let serving = tokio::spawn(async move {
+            let tidying = async {
+                let mut every = tokio::time::interval(Duration::from_secs(UPKEEP_S));
+                loop {
+                    every.tick().await;
+                    tidied.run_upkeep();
+                }
+            };
+            tokio::select! {
+                () = shown => {}
+                () = tidying => {}
+            }
+        });
+        out::say(&format!("listening on http://{address}"))?;
+        Ok(Shown { address, stopping, serving })
+    }
+
+    async fn stop(self) {
+        self.stopping.send_replace(true);
+        // However it ended, it has ended.
+        drop(self.serving.await);
+        tracing::info!(address = %self.address, "stopped");
+    }
+}

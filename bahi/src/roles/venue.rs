@@ -1,0 +1,51 @@
+//! `bahi venue`: the simulated exchange and registrar, in a process of their own.
+
+use super::Shown;
+use crate::{
+    config::{self, Config, Flags, Needs},
+    error::Error,
+    product,
+};
+use std::sync::Arc;
+
+const EXAMPLES: &str = "\
+Examples:
+  bahi venue --brokers 127.0.0.1:29092 --calendar always-open
+
+It follows the ledger and reports as a real venue would: accepted, filled at the last price known,
+cancelled; units allotted at the published NAV. Start one for a log. Two do no harm: they say the same.
+It listens for /healthz, /readyz and /metrics only.";
+
+/// Simulate the exchange and the registrar for a log on Kafka
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Simulates until it is told to stop.
+///
+/// # Errors
+/// When settings are wrong, no broker answers, or the topics are not as they have to be.
+pub fn run(args: Args) -> Result<(), Error> {
+    let config = config::load(args.flags, Needs::Brokers)?;
+    product::start_tracing(&config);
+    product::runtime()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Error> {
+    let stop = product::stop_signal()?;
+    ::api::metrics::install()?;
+    let log = super::open(&config).await?;
+    let mut settings = product::writer_config(&config, None);
+    settings.simulated_venue = true;
+    let opened = commands::remote::open(Arc::clone(&log.answers), log.requests.clone(), settings).await?;
+    let shown = Shown::start(&config, Arc::new(|| Ok(()))).await?;
+    stop.await;
+    tracing::info!("stopping");
+    drop(opened);
+    shown.stop().await;
+    log.kafka.close();
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! The same product as processes around Kafka: a story that is told of `bahi serve` is told of these instead when
+//! `BAHI_TESTS_ON` is `cluster`. `make services` starts the broker.
+
+use crate::{Server, binary};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// Where `make services` starts a broker; another is named by `BAHI_KAFKA_BROKERS`.
+const BROKERS: &str = "127.0.0.1:29092";
+/// The file in a story's folder that says what its topics are called.
+const PREFIX_FILE: &str = "topic-prefix";
+/// More than one, so that accounts are written by different writers.
+const PARTITIONS: &str = "2";
+
+/// Whether stories are told of processes around Kafka.
+pub fn is_wanted() -> bool {
+    env::var("BAHI_TESTS_ON").is_ok_and(|on| on == "cluster")
+}
+
+/// Some of the brokers.
+pub fn brokers() -> String {
+    env::var("BAHI_KAFKA_BROKERS").unwrap_or_else(|_| BROKERS.to_owned())
+}
+
+/// Topics, and the flags that name them.
+#[derive(Clone)]
+pub struct Topics {
+    brokers: String,
+    prefix: String,
+}
+
+impl Topics {
+    /// Those of a story's folder, made for it if it has none.
+    ///
+    /// # Panics
+    /// When they cannot be made.
+    #[track_caller]
+    pub fn of(data: &Path) -> Topics {
+        let file: PathBuf = data.join(PREFIX_FILE);
+        if let Ok(prefix) = fs::read_to_string(&file) {
+            return Topics { brokers: brokers(), prefix };
+        }
+        let prefix = format!("story-{:032x}", rand::random::<u128>());
+        let topics = Topics { brokers: brokers(), prefix };
+        let layout = ["--partitions", PARTITIONS, "--replication", "1", "--min-in-sync", "1"];
+        let Topics { brokers, prefix } = &topics;
+        let words = ["topics", "apply", "--brokers", brokers, "--prefix", prefix].into_iter().chain(layout);
+        binary::run(words).succeeded();
+        fs::create_dir_all(data).expect("the story's folder can be made");
+        fs::write(&file, prefix).expect("the story's folder can be written");
+        topics
+    }
+
+    /// As every role and every reading subcommand takes them.
+    pub fn flags(&self) -> [&str; 4] {
+        ["--brokers", &self.brokers, "--topic-prefix", &self.prefix]
+    }
+
+    /// A process of this role, ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[track_caller]
+    pub fn role(&self, role: &str, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
+        let mut command = binary::command([role, "--listen", "127.0.0.1:0"]);
+        command.args(self.flags()).args(args).envs(variables.iter().copied());
+        if role == "api" {
+            command.arg("--data").arg(data);
+        }
+        Server::spawn(&mut command, data.to_path_buf())
+    }
+}
