@@ -33,7 +33,7 @@ use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 
 pub use journal::JournalEntry;
-pub use projector::{Clock, Projector, project};
+pub use projector::{Clock, Given, Projector, project};
 pub use reading::AccountAt;
 
 /// All views of one log, in a database. Clones share it.

@@ -20,7 +20,8 @@ use event_schemas::{
     entry::{Entry, Outcome, encode_entry, key_hash},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 mod answers;
 mod outage;
@@ -104,13 +105,13 @@ async fn check(views: &Postgres, expected: &Views) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_any_history_the_rows_are_those_of_the_store_in_memory() {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for seed in 1..=4 {
         let (own, mut draws, mut ledger) = (Own::new().await, Draws(seed), Ledger::new(3));
         wander(&mut ledger, &mut draws, 500);
         let log = ledger.log().await;
         let views = own.views(&log).await;
-        let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+        let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
         for _ in 0..3 {
             let expected = replayed(&log).await;
             caught_up(&projector, &expected).await;
@@ -176,7 +177,7 @@ async fn orders_and_trades_that_left_stay_in_the_tables_as_they_were() {
     ledger.trade(&who, "ALFA", Side::Buy, 10, "100.00");
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     caught_up(&projector, &replayed(&log).await).await;
     ledger.at("2027-01-11T10:00:00+05:30").all_due(&who);
     // Requested, and gone within one batch.
@@ -215,7 +216,7 @@ async fn a_person_reads_exact_figures_in_the_fields_own_words() {
     ledger.fact(LastPrice { instrument: crate::testing::instrument("ALFA"), last: price("101.05"), at: ledger.now() });
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     let replayed = replayed(&log).await;
     caught_up(&projector, &replayed).await;
     projector.stop().await;
@@ -253,7 +254,7 @@ async fn two_projectors_at_once_write_each_record_once() {
     wander(&mut ledger, &mut draws, 200);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     let (one, other) = (start(), start());
     for _ in 0..10 {
         wander(&mut ledger, &mut draws, 30);
@@ -268,6 +269,37 @@ async fn two_projectors_at_once_write_each_record_once() {
     let expected = replayed(&log).await;
     assert!(views.wait_for(&expected.position, WAIT).await.expect("it is asked"), "the one that stood by goes on");
     check(&views, &expected.views).await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_is_folded_where_it_is_given_and_goes_on_elsewhere_when_it_is_taken() {
+    let (own, mut draws, mut ledger) = (Own::new().await, Draws(12), Ledger::new(2));
+    let log = ledger.log().await;
+    let views = own.views(&log).await;
+    let all: BTreeSet<_> = Topic::ALL.into_iter().flat_map(|topic| (0..2).map(move |of| (topic, of))).collect();
+    let (odd, even): (BTreeSet<_>, BTreeSet<_>) = all.into_iter().partition(|(_, partition)| partition % 2 == 1);
+    let (one_given, one) = watch::channel(odd.clone());
+    let (other_given, other) = watch::channel(even.clone());
+    let start = |given| Projector::start(Arc::new(log.clone()), views.clone(), clock(), Some(given));
+    let (one, other) = (start(one), start(other));
+    for (of_one, of_other) in [(&odd, &even), (&even, &odd), (&odd, &even)] {
+        one_given.send_replace(of_one.clone());
+        other_given.send_replace(of_other.clone());
+        wander(&mut ledger, &mut draws, 60);
+        ledger.append_to(&log).await;
+        let expected = replayed(&log).await;
+        assert!(views.wait_for(&expected.position, WAIT).await.expect("it is asked"), "each is folded by one");
+        check(&views, &expected.views).await;
+        let mut moving = one.watch();
+        let reached = moving.wait_for(|position| {
+            of_one.iter().all(|(topic, partition)| {
+                position.next(*topic, *partition) == expected.position.next(*topic, *partition)
+            })
+        });
+        tokio::time::timeout(WAIT, reached).await.expect("it is the one that was given it").expect("it runs");
+    }
+    one.stop().await;
     other.stop().await;
 }
 
@@ -303,7 +335,7 @@ async fn an_entry_that_nobody_can_read_stops_its_partition_of_its_views_and_othe
     wander(&mut ledger, &mut draws, 150);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     let projector = start();
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
@@ -350,7 +382,7 @@ async fn an_entry_that_one_view_cannot_fold_stops_that_view_in_that_partition_on
     let deposited = EventData::CashDeposited(domain::cash::Deposited { amount: most });
     append_changed(&log, 1, |entry| entry.events[0].data = deposited).await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
     projector.stop().await;
@@ -379,7 +411,7 @@ async fn a_partition_that_contradicts_itself_is_not_read_further_and_others_go_o
     again.headers.after = again.headers.source;
     log.append(Topic::Ledger, 1, None, vec![again]).await.expect("it lands");
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     caught_up(&projector, &expected).await;
     projector.stop().await;
     let stops = views.stops().await.expect("stops");
@@ -394,7 +426,7 @@ async fn the_journal_says_which_entry_answered_a_command_and_where_an_accounts_e
     wander(&mut ledger, &mut draws, 120);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     for partition in 0..3 {
@@ -438,7 +470,7 @@ async fn views_of_another_log_or_shape_are_refused_until_they_are_cleared() {
     ledger.open(&account(1), "5.00");
     let (log, other) = (ledger.log().await, Memory::new(1));
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     let refused = Postgres::open(own.database.clone(), &other).await.err().expect("of another log");
@@ -458,7 +490,7 @@ async fn a_row_that_somebody_damaged_is_named_and_not_believed() {
     ledger.open(&account(1), "5.00");
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     own.run("update accounts set row = '\\x00'").await;
@@ -503,7 +535,7 @@ async fn a_rejected_order_and_a_sale_that_nothing_covers_are_there_as_such() {
     ledger.command(&who, sale);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
     projector.stop().await;

@@ -27,7 +27,7 @@ async fn both(seed: u64, steps: usize) -> (Own, Memory, Arc<Views>, Postgres) {
     wander(&mut ledger, &mut draws, steps);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
     projector.stop().await;
@@ -119,7 +119,7 @@ async fn an_answer_knows_which_views_stopped() {
     ledger.poison(&account(1));
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     let answer = views.read(&account(1), |reading| reading.cash().err()).await.expect("it is asked");
@@ -142,7 +142,7 @@ async fn many_wait_for_what_another_process_folds() {
             tokio::spawn(async move { asking.wait_for(&wanted, WAIT).await })
         })
         .collect();
-    let projector = Projector::start(Arc::new(log.clone()), folding, clock());
+    let projector = Projector::start(Arc::new(log.clone()), folding, clock(), None);
     for waited in waiting {
         assert!(waited.await.expect("it does not panic").expect("it is asked"));
     }
