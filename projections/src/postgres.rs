@@ -16,6 +16,7 @@ mod checkpoint;
 mod columns;
 mod hash;
 mod hot;
+mod indexed;
 mod journal;
 mod loading;
 mod market;
@@ -32,6 +33,7 @@ use event_log::{EventLog, Topic, partition_of, postgres::Database};
 use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 
+pub use indexed::IndexedLog;
 pub use journal::JournalEntry;
 pub use projector::{Clock, Given, Projector, project};
 pub use reading::AccountAt;
