@@ -73,4 +73,4 @@ pub use saved::Saving;
 pub use store::Views;
 pub use verify::{Difference, Verified, verify};
 pub use view::{Stop, View};
-pub use worker::{Worker, follow, follow_saved};
+pub use worker::{Worker, follow, follow_market, follow_saved};

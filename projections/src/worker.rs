@@ -72,7 +72,16 @@ pub fn follow(log: Arc<dyn EventLog>, views: Arc<Views>) -> Worker {
     worker
 }
 
-/// The same from what was saved of each partition on; saves from then on.
+/// The same of the market alone, for who reads accounts elsewhere.
+pub fn follow_market(log: &Arc<dyn EventLog>, views: &Arc<Views>) -> Worker {
+    let mut worker = Worker::new();
+    for partition in 0..log.partitions(Topic::Market) {
+        worker.follow(log, views, Topic::Market, partition, Start::default());
+    }
+    worker
+}
+
+/// Everything from what was saved of each partition on; saves from then on.
 ///
 /// # Errors
 /// When the store or the log cannot be asked; what was saved and cannot be believed is only left out.
