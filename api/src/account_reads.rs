@@ -202,7 +202,7 @@ pub async fn get_order_history(
     if order.account != who.account {
         return Err(reading::problem(projections::Error::UnknownOrder));
     }
-    let history = projections::order_history(&*state.log, &state.views, &order).await;
+    let history = reading::order_history(&state, &order).await;
     let mut history = history.map_err(reading::problem)?;
     history.items.retain(|item| {
         let happened = moment.effective_at.is_none_or(|time| item.event.effective_at <= time);
@@ -233,9 +233,7 @@ pub async fn get_events(
     let as_of = query.moment()?.recorded;
     reading::reached(&state, &sent).await?;
     let position = state.views.position();
-    if state.views.read(&who.account, |_| ()).is_none() {
-        return Err(reading::problem(projections::Error::UnknownAccount { account: who.account }));
-    }
+    reading::is_known(&state, &who.account).await?;
     let page = projections::events(&*state.log, &state.views, &who.account, as_of, &query.page()).await;
     Ok(reading::answered(body(page)?, &position))
 }

@@ -110,7 +110,7 @@ answers! {
         may("price", MONEY, "At what price"), may("value", MONEY, "Price times quantity"),
         is("executed_at", AT, "When"), is("trade_date", DATE, "The day of that in India"),
         may("settlement_date", DATE, "When it settles"), may("product", PRODUCT, "Delivery or intraday"),
-        may("flag", Kind::Name(&["outside_band"]), "What is odd about it"),
+        may("flag", Kind::Name(&["outside_band", "in_future", "before_request"]), "What is odd about it"),
         is("cancelled", Kind::Flag, "Whether the exchange has cancelled it"),
     }
     /// A page of trades.

@@ -11,8 +11,13 @@ use axum::{
     http::{HeaderValue, StatusCode},
     response::Response,
 };
-use domain::ids::AccountId;
-use projections::{Error, Listing, Position, Reading, past, read_list};
+use domain::ids::{AccountId, OrderId};
+use event_log::{Topic, partition_of};
+use projections::{
+    Error, Listing, OrderHistory, OrderSpan, Page, Position, Reading, history_over, past,
+    postgres::{AccountAt, Postgres},
+    read_list,
+};
 use serde::Serialize;
 
 /// When to ask again for what the views have not reached: they are milliseconds behind as a rule.
@@ -29,9 +34,20 @@ pub async fn reached(state: &State, sent: &Sent) -> Result<(), Problem> {
         return Err(Problem::unavailable("starting", "the log is still being read: try again", BEHIND_RETRY_S));
     }
     match &sent.min {
-        Some((_, position)) if !state.views.wait_for(position, state.config.read_wait).await => Err(behind()),
+        Some((_, position)) if !state.wait_for(position).await.map_err(problem)? => Err(behind()),
         _ => Ok(()),
     }
+}
+
+/// An account in the database, and the position that this is at least as new as.
+///
+/// # Errors
+/// 404 for an account without entries, and when the database cannot be asked.
+async fn stored(database: &Postgres, account: &AccountId) -> Result<(AccountAt, Position), Problem> {
+    let at = database.account_at(account).await.map_err(problem)?.ok_or_else(unknown_account)?;
+    let partition = partition_of(account.as_str(), database.partitions(Topic::Ledger));
+    let position = Position::after(Topic::Ledger, partition, at.next().saturating_sub(1));
+    Ok((at, position))
 }
 
 fn behind() -> Problem {
@@ -53,10 +69,15 @@ pub async fn account(
     reached(state, sent).await?;
     match moment.is_past() {
         true => {
+            state.look().await.map_err(problem)?;
             let past = past(&*state.log, &state.views, account, moment).await.map_err(problem)?;
             Ok(json(StatusCode::OK, ask(&past.reading())?))
         }
         false => {
+            if let Some(database) = &state.database {
+                let (at, position) = stored(database, account).await?;
+                return Ok(answered(ask(&at.reading())?, &position));
+            }
             // Before asking, so that the answer is at least as new as it says.
             let position = state.views.position();
             let body = state.views.read(account, ask).ok_or_else(unknown_account)??;
@@ -81,6 +102,11 @@ pub async fn list(
         return self::account(state, account, sent, query, ask).await;
     }
     reached(state, sent).await?;
+    if let Some(database) = &state.database {
+        let position = database.seen();
+        let found = database.read_list(account, listing, &query.page(), ask).await;
+        return Ok(answered(found.map_err(problem)?.ok_or_else(unknown_account)??, &position));
+    }
     let position = state.views.position();
     let found = read_list(&*state.log, &state.views, account, listing, &query.page(), ask).await;
     let body = found.map_err(problem)?.ok_or_else(unknown_account)??;
@@ -155,4 +181,33 @@ pub fn problem(error: Error) -> Problem {
             unreadable()
         }
     }
+}
+
+/// An order's history, wherever the account's rows are.
+///
+/// # Errors
+/// As [`projections::order_history`], and when the database cannot be asked.
+pub async fn order_history(state: &State, order: &OrderId) -> Result<OrderHistory, Error> {
+    let Some(database) = &state.database else {
+        return projections::order_history(&*state.log, &state.views, order).await;
+    };
+    state.look().await?;
+    let (listing, page) = (Listing::Order(order.seq), Page::default());
+    let span = database.read_list(&order.account, &listing, &page, |reading| OrderSpan::of(reading, order)).await?;
+    history_over(&*state.log, &state.views, order, span.transpose()?.flatten()).await
+}
+
+/// Refuses an account without entries.
+///
+/// # Errors
+/// 404, and when the database cannot be asked.
+pub async fn is_known(state: &State, account: &AccountId) -> Result<(), Problem> {
+    let known = match &state.database {
+        Some(database) => {
+            state.look().await.map_err(problem)?;
+            !database.journal_offsets(account, 0, 1).await.map_err(problem)?.is_empty()
+        }
+        None => state.views.read(account, |_| ()).is_some(),
+    };
+    if known { Ok(()) } else { Err(unknown_account()) }
 }

@@ -4,7 +4,10 @@ use crate::{error::Error, metrics::Metrics, sent::FreshIds, token::Keys, token_c
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use commands::{Clock, Desk};
 use event_log::{EventLog, Topic};
-use projections::{Position, Views};
+use projections::{
+    Position, Views,
+    postgres::{Indexed, Postgres},
+};
 use std::{
     ops::Deref,
     sync::{
@@ -51,8 +54,10 @@ pub struct State(Arc<Inner>);
 pub struct Inner {
     /// Where commands are handed in.
     pub desk: Arc<Desk>,
-    /// What is seen now.
+    /// What is seen now; where rows of accounts are in a database, the market, and how far the ledger is there.
     pub views: Arc<Views>,
+    /// The database that holds rows of accounts, if they are not in `views`.
+    pub database: Option<Postgres>,
     /// The log, for pages of it and the past.
     pub log: Arc<dyn EventLog>,
     /// Proves tokens.
@@ -102,6 +107,7 @@ impl State {
         Ok(Self(Arc::new(Inner {
             desk,
             views,
+            database: None,
             log,
             proofs: Proofs::new(keys),
             clock,
@@ -115,11 +121,52 @@ impl State {
     }
 }
 
+impl State {
+    /// The same with rows of accounts in a database; `views` then holds the market alone.
+    #[must_use]
+    pub fn over(self, database: Postgres) -> Self {
+        let Ok(inner) = Arc::try_unwrap(self.0).map_err(drop) else { unreachable!("nobody has it yet") };
+        let log = Arc::new(Indexed::new(Arc::clone(&inner.log), database.clone()));
+        Self(Arc::new(Inner { log, database: Some(database), ..inner }))
+    }
+}
+
 impl Inner {
+    /// Looks how far the ledger is where rows of accounts are kept.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn look(&self) -> Result<(), projections::Error> {
+        if let Some(database) = &self.database {
+            self.views.see_ledger(&database.position().await?);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything `wanted` can be seen, within the limit of a read; says whether it can.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn wait_for(&self, wanted: &Position) -> Result<bool, projections::Error> {
+        let limit = self.config.read_wait;
+        if let Some(database) = self.database.as_ref().filter(|_| !self.views.position().covers(wanted)) {
+            let ledger = Position { ledger: wanted.ledger.clone(), market: Vec::new() };
+            if !database.wait_for(&ledger, limit).await? {
+                return Ok(false);
+            }
+            self.views.see_ledger(&database.seen());
+        }
+        Ok(self.views.wait_for(wanted, limit).await)
+    }
+
     /// Whether the views have caught up with the log as it was when this was first asked.
     pub async fn is_ready(&self) -> bool {
         if self.ready.load(Ordering::Acquire) {
             return true;
+        }
+        if let Err(error) = self.look().await {
+            tracing::warn!(%error, "the rows of accounts cannot be asked how far they are");
+            return false;
         }
         let reached = match self.ready_at.get_or_try_init(|| self.ends()).await {
             Ok(ends) => self.views.position().covers(ends),

@@ -157,8 +157,11 @@ impl Calendar {
         }
         date
     }
-    /// When a settlement date settles: 15:30 IST.
-    pub fn settles_at(date: Date) -> Timestamp {
-        date.at(REGULAR_CLOSE)
+    /// When a settlement date settles: at 15:30 IST, or, should the clearing turn out closed that day, at 15:30 of the
+    /// first settlement day after it. By NSE's calendar, as cash is cleared for all exchanges alike.
+    pub fn settles_at(&self, mode: CalendarMode, date: Date) -> Timestamp {
+        let nse = Exchange::new("NSE").expect("an exchange");
+        let is_closed = self.recorded(nse, date).is_some() && !self.is_settlement_day(mode, nse, date);
+        if is_closed { self.settlement_date(mode, nse, date, 1) } else { date }.at(REGULAR_CLOSE)
     }
 }

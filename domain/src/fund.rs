@@ -62,7 +62,7 @@ pub struct Sent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mismatch {
-    /// Units differ by more than 0.001 from (amount - stamp duty) / NAV.
+    /// Units differ by more than 0.001 from (amount - stamp duty) / NAV, of a redemption from what is paid out / NAV.
     Units,
     /// The NAV is not the published one of its date.
     Nav,

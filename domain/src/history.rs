@@ -3,6 +3,7 @@
 use crate::{
     ids::{Exchange, Folio, InstrumentId, SchemeCode, TradeId},
     money::{Money, Nav, Price, Quantity, Units},
+    order::Flag,
     time::{Date, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub struct TradeImported {
     pub trade_date: Date,
     /// A sale of more than was held; recorded all the same.
     pub beyond_holding: bool,
+    /// What is odd about it: history is not of the future.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// Fund units from before this ledger.
@@ -78,6 +82,9 @@ pub struct UnitsImported {
     pub trade_date: Date,
     /// A sale of more than was held; recorded all the same.
     pub beyond_holding: bool,
+    /// What is odd about it: history is not of the future.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// Imports a trade.

@@ -90,6 +90,8 @@ pub struct Standing {
     pub squaring_off: bool,
     /// Orders that the back office has placed to square it off.
     pub square_offs: u32,
+    /// Whether its session is over and it is short of shares that nobody has to deliver.
+    pub is_short_delivery: bool,
     /// The account's last entry that changed it.
     pub last_seq: u64,
     /// When that was recorded.
@@ -110,7 +112,7 @@ pub struct Converted {
     pub to: Product,
     /// Whether it had been bought or sold.
     pub side: Side,
-    /// Shares.
+    /// Shares; none once the session is over and nothing is held to deliver of what was sold, which stays open then.
     pub quantity: Quantity,
     /// What they were traded for.
     pub value: Money,

@@ -419,6 +419,10 @@ fn check(market: &Market, fact: &Fact) -> Result<(), Refusal> {
             )
         }
         Fact::Price(fact) => {
+            let listing = market
+                .instruments
+                .get(&fact.instrument)
+                .ok_or_else(|| Rejection::UnknownInstrument.with("instrument", fact.instrument))?;
             if !fact.low.is_positive()
                 || fact.low > fact.high
                 || [fact.open, fact.close].iter().any(|price| *price < fact.low || *price > fact.high)
@@ -428,10 +432,6 @@ fn check(market: &Market, fact: &Fact) -> Result<(), Refusal> {
             {
                 return Err(Rejection::FactInconsistent.with("instrument", fact.instrument).with("date", fact.date));
             }
-            let listing = market
-                .instruments
-                .get(&fact.instrument)
-                .ok_or_else(|| Rejection::UnknownInstrument.with("instrument", fact.instrument))?;
             let plain = DayPrice { corrects: None, ..fact.clone() };
             let earlier = listing.prices.get(&fact.date);
             known(
@@ -465,11 +465,11 @@ fn check(market: &Market, fact: &Fact) -> Result<(), Refusal> {
             )
         }
         Fact::Nav(fact) => {
+            let state = market.schemes.get(&fact.scheme).filter(|state| state.scheme.is_some());
+            let state = state.ok_or_else(|| Rejection::UnknownScheme.with("scheme", fact.scheme))?;
             if fact.nav.is_negative() {
                 return Err(Rejection::FactInconsistent.with("nav", fact.nav));
             }
-            let state = market.schemes.get(&fact.scheme).filter(|state| state.scheme.is_some());
-            let state = state.ok_or_else(|| Rejection::UnknownScheme.with("scheme", fact.scheme))?;
             known(market, fact.scheme.as_str(), fact.corrects, state.navs.get(&fact.date).map(|nav| *nav == fact.nav))
         }
         Fact::Calendar(fact) => {

@@ -214,6 +214,9 @@ pub struct Accepted {
     pub exchange_order_id: Option<ExchangeOrderId>,
     /// Whether the report fitted the order's state; one that did not is recorded without effect.
     pub applied: bool,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// The market reached the trigger price of a stop loss order, which stands from now on.
@@ -224,6 +227,9 @@ pub struct Triggered {
     pub order_id: OrderId,
     /// Whether the report fitted the order's state; one that did not is recorded without effect.
     pub applied: bool,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// What a venue's rejection is about.
@@ -256,6 +262,9 @@ pub struct Rejected {
     pub blocked: Option<Money>,
     /// Whether the report fitted the order's state.
     pub applied: bool,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// A change was asked for; it waits for the venue.
@@ -323,6 +332,9 @@ pub struct Modified {
     pub opening: Option<Quantity>,
     /// Whether the report fitted the order's state.
     pub applied: bool,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// Cancelling was asked for; it waits for the venue.
@@ -349,6 +361,9 @@ pub struct Cancelled {
     pub reason: Option<Box<str>>,
     /// Whether the report fitted the order's state.
     pub applied: bool,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// The session ended with a part pending.
@@ -361,14 +376,38 @@ pub struct Expired {
     pub cancelled: Quantity,
     /// Whether it fitted the order's state.
     pub applied: bool,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
-/// What is odd about a trade, which counts all the same.
+/// What is odd about what a venue told, which is recorded and counts all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
-    /// Its price is outside the day's price band.
+    /// A trade's price is outside the day's price band.
     OutsideBand,
+    /// It is said to have happened later than it was told, by more than clocks differ.
+    InFuture,
+    /// It is said to have happened before the order was asked for, by more than clocks differ.
+    BeforeRequest,
+    /// The account has no such order: its figures are the report's alone.
+    UnknownOrder,
+}
+
+/// A venue's clock and this ledger's may be so far apart. Each is synchronised to well within a second; what differs by
+/// a minute is an error of input, or a clock that stands.
+const CLOCKS_DIFFER_MICROS: i64 = 60_000_000;
+
+impl Flag {
+    /// What is odd about when something is said to have happened.
+    pub fn of_time(at: Timestamp, requested_at: Option<Timestamp>, now: Timestamp) -> Option<Self> {
+        if at > now.plus_micros(CLOCKS_DIFFER_MICROS) {
+            return Some(Self::InFuture);
+        }
+        let is_before = |requested: Timestamp| at < requested.plus_micros(-CLOCKS_DIFFER_MICROS);
+        requested_at.is_some_and(is_before).then_some(Self::BeforeRequest)
+    }
 }
 
 /// A trade filled an order.
@@ -413,7 +452,7 @@ pub struct Filled {
     /// Cash still blocked for the pending part; absent for a delivery sale, whose pending shares stay blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Money>,
-    /// What is odd about it.
+    /// What is odd about it: its price, else when it is said to have traded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<Flag>,
     /// Intraday orders whose margin changes, as there is more or less to close; this one only if more of it closes.
@@ -453,6 +492,9 @@ pub struct FillUnmatched {
     pub price: Price,
     /// Why it fits no order.
     pub reason: Unmatched,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// Why a trade fits no order.
@@ -467,6 +509,10 @@ pub enum Unmatched {
     BeyondQuantity,
     /// The report's instrument or side is not the order's.
     OtherSecurity,
+    /// The trade was imported as history, which counts its shares already.
+    Imported,
+    /// The exchange had cancelled the trade before it was told: it waits for nobody.
+    Cancelled,
 }
 
 /// The exchange cancelled a trade.
@@ -488,6 +534,9 @@ pub struct TradeCancelled {
     /// The entry that recorded it, if it had waited for assignment, which ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmatched: Option<u64>,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Flag>,
 }
 
 /// What cancelling a trade undoes.

@@ -117,6 +117,8 @@ pub struct Settled {
 /// One day's trades in one instrument on one exchange, until they are netted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Day {
+    /// When its cash and shares settle: fixed by its first trade, whatever is learnt of the calendar since.
+    pub settlement_date: Option<Date>,
     /// Whether it nets nothing, as an order traded in a trade-to-trade series.
     pub delivers_gross: bool,
     /// Shares bought.
@@ -150,6 +152,8 @@ pub struct Position {
     pub t1: BTreeMap<Date, Quantity>,
     /// Days not netted yet, by exchange and trade date.
     pub days: BTreeMap<(Exchange, Date), Day>,
+    /// The account's last entry that moved shares of it, or blocked or released some.
+    pub last_seq: u64,
     /// Of days that are netted and not settled, trade-to-trade ones left out, by settlement date, exchange and trade date: shares bought less sold.
     pub netted: BTreeMap<(Date, Exchange, Date), Quantity>,
 }

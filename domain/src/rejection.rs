@@ -111,20 +111,22 @@ rejections! {
     InsufficientCash = "insufficient_cash", retryable;
     /// The trade is known with other content.
     FillContradicted = "fill_contradicted", final_;
+    /// The day lies among those of the account's own trades that have left memory: this may be one of them.
+    HistoryOverlaps = "history_overlaps", final_;
     /// The entry holds no unmatched trade that waits for assignment.
     UnknownUnmatchedFill = "unknown_unmatched_fill", final_;
     /// The trade's security or side is not the order's, or its quantity is more than the order's.
     FillDoesNotFit = "fill_does_not_fit", final_;
     /// Not due, or done already.
     NotDue = "not_due", retryable;
+    /// The figures of the fact contradict each other, for instance a low above the high.
+    FactInconsistent = "fact_inconsistent", final_;
     /// A day that is known already, with the same content.
     FactRepeated = "fact_repeated", final_;
     /// Contradicts an earlier fact and does not name it in `corrects`.
     FactContradicted = "fact_contradicted", final_;
     /// The fact it corrects does not exist or is not of the same kind.
     UnknownFact = "unknown_fact", final_;
-    /// The figures of the fact contradict each other, for instance a low above the high.
-    FactInconsistent = "fact_inconsistent", final_;
 }
 
 /// A refusal with the figures that refused it.

@@ -109,6 +109,10 @@ impl Then {
         assert!(!self.refused(), "refused: {:?}", self.events);
         self.after
     }
+    /// It was accepted or refused; gives the book after it.
+    pub fn then_decided(self) -> Given {
+        self.after
+    }
     /// It was accepted with events of these types, in order.
     pub fn then_events(self, types: &[&str]) -> Given {
         let happened: Vec<&str> = self.events.iter().map(|event| event.data.type_name()).collect();

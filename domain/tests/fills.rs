@@ -226,3 +226,47 @@ fn a_trade_id_is_known_by_exchange_day_and_side() {
     assert_eq!(Quantity::ZERO, shares(0));
     assert!(TradeId::new("").is_err());
 }
+
+#[test]
+fn a_holiday_that_is_declared_after_a_trade_moves_its_cash_and_shares_together() {
+    // Monday's trades would settle on Tuesday, which is declared a holiday on Monday evening.
+    let bought = holding().and(buy(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
+    let sold = bought.and(sell(4, "100.00")).and(fill(6, "T2", 4, "100.00"));
+    let declared = sold.at("2026-11-23T19:00:00+05:30").fact(holiday("2026-11-24"));
+    let netted = declared.at("2026-11-24T00:00:00+05:30").and_all_due();
+    assert_eq!(position(&netted), parts(0, 6, 10));
+    assert_eq!(netted.next_due(), Some(time("2026-11-25T15:30:00+05:30")));
+    let closed = netted.at("2026-11-24T16:00:00+05:30");
+    assert!(closed.due().is_empty(), "{:?}", closed.due());
+    let early = domain::position::Settle { settlement_date: date("2026-11-24") };
+    closed.clone().when(early).then_refused(Rejection::NotDue);
+    assert_eq!(closed.book().cash.withdrawable(), rupees("99000.00"));
+    let settled = closed.at("2026-11-25T15:30:00+05:30").and_all_due();
+    assert_eq!((position(&settled), settled.book().cash.settled), (parts(0, 0, 16), rupees("99400.00")));
+    assert_eq!((settled.book().cash.due.len(), settled.next_due()), (0, None));
+}
+
+#[test]
+fn all_trades_of_a_day_settle_on_the_date_that_its_first_one_fixed() {
+    let first = funded().and(buy(20, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let both = first.fact(holiday("2026-11-24")).and(fill(3, "T2", 10, "100.00"));
+    assert_eq!(both.book().cash.due.keys().copied().collect::<Vec<_>>(), [date("2026-11-24")]);
+    let netted = both.at("2026-11-24T16:00:00+05:30").and_all_due();
+    assert_eq!((position(&netted), netted.book().cash.settled), (parts(0, 20, 0), rupees("100000.00")));
+    let settled = netted.at("2026-11-25T15:30:00+05:30").and_all_due();
+    assert_eq!((position(&settled), settled.book().cash.settled), (parts(0, 0, 20), rupees("98000.00")));
+}
+
+#[test]
+fn a_settlement_day_that_is_found_later_settles_nothing_before_the_date_that_was_fixed() {
+    let bought = funded().fact(holiday("2026-11-24")).and(buy(10, "100.00")).and(fill(3, "T1", 10, "100.00"));
+    let opened = bought.fact(domain::market::CalendarDay {
+        kind: domain::market::DayKind::Session,
+        corrects: Some(1),
+        ..holiday("2026-11-24")
+    });
+    let netted = opened.at("2026-11-24T16:00:00+05:30").and_all_due();
+    assert_eq!((position(&netted), netted.book().cash.payable()), (parts(0, 10, 0), rupees("1000.00")));
+    let settled = netted.at("2026-11-25T15:30:00+05:30").and_all_due();
+    assert_eq!((position(&settled), settled.book().cash.payable()), (parts(0, 0, 10), Money::ZERO));
+}

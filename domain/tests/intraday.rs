@@ -349,12 +349,83 @@ fn what_stays_unfilled_becomes_delivery_when_the_session_ends() {
 }
 
 #[test]
-fn a_short_position_left_open_is_owed_from_the_holding_or_below_it() {
-    let left = sold().at(CLOSE).and_all_due();
-    assert_eq!(held(&left).settled, shares(-10), "sold and not there to deliver: the exchange will auction");
-    assert_eq!(left.book().cash.receivable(), rupees("1000.00"));
+fn a_short_position_left_open_is_delivered_from_the_holding() {
     let covered = holding().and(mis(sell(10, "100.00"))).and(fill(4, "T1", 10, "100.00")).at(CLOSE).and_all_due();
-    assert_eq!(held(&covered), Shares::default());
+    assert_eq!((held(&covered), open_position(&covered).0), (Shares::default(), 0));
+    assert_eq!((covered.book().cash.receivable(), covered.book().cash.blocked), (rupees("1000.00"), Money::ZERO));
+}
+
+#[test]
+fn what_was_sold_short_and_nobody_can_deliver_keeps_its_margin_and_brings_nothing() {
+    let left = sold().at(CLOSE);
+    let (id, deliver) = left.due().into_iter().find(|(id, _)| id.as_str().starts_with("deliver/")).expect("due");
+    assert_eq!(id.as_str(), "deliver/2026-11-23/NSE:BAHI/4");
+    let short = left.when(deliver);
+    match &short.events()[0].data {
+        EventData::PositionConverted(none) => {
+            assert_eq!((none.quantity, none.value, none.after.quantity), (shares(0), Money::ZERO, shares(-10)));
+        }
+        other => panic!("{other:?}"),
+    }
+    let short = short.then_events(&["position_converted"]);
+    assert_eq!(open_position(&short), (-10, rupees("1000.00"), rupees("200.00")));
+    assert_eq!((held(&short), short.book().cash.receivable()), (Shares::default(), Money::ZERO));
+    // Its settlement date brings nothing either, and nothing stays due.
+    let later = short.and_all_due().at("2026-11-24T16:00:00+05:30").and_all_due();
+    assert_eq!(later.book().cash.withdrawable(), rupees("99800.00"));
+    assert_eq!(later.book().cash.available(), rupees("99800.00"));
+    assert_eq!(later.next_due(), None);
+    later.when(withdraw("99800.01")).then_refused(Rejection::InsufficientCash);
+}
+
+#[test]
+fn a_short_delivery_ends_with_the_trade_that_closes_it_out() {
+    let asked = sold().at(SQUARE_OFF).and_all_due();
+    let square_off = asked.book().seq;
+    let short = asked.at(CLOSE).and_all_due();
+    assert_eq!((open_position(&short).0, short.book().cash.blocked), (-10, rupees("200.00")));
+    // Bought in the auction of the next day.
+    let auction = "2026-11-24T14:30:00+05:30";
+    let closed = short.at("2026-11-24T17:00:00+05:30").and(fill_at(square_off, "A1", 10, "118.00", auction));
+    assert_eq!((open_position(&closed).0, closed.book().cash.blocked), (0, Money::ZERO));
+    assert_eq!(closed.book().cash.payable(), rupees("180.00"));
+    let settled = closed.at("2026-11-25T16:00:00+05:30").and_all_due();
+    assert_eq!((held(&settled), settled.book().cash.settled), (Shares::default(), rupees("99820.00")));
+}
+
+#[test]
+fn of_a_short_position_what_is_held_is_delivered_and_the_rest_once_it_is() {
+    let left = holding().and(mis(sell(16, "100.00"))).and(fill(4, "T1", 16, "100.00")).at(CLOSE).and_all_due();
+    assert_eq!(open_position(&left), (-6, rupees("600.00"), rupees("120.00")));
+    assert_eq!((held(&left), left.book().cash.receivable()), (Shares::default(), rupees("1000.00")));
+    let settled = left.at("2026-11-24T16:00:00+05:30").and_all_due();
+    assert_eq!((settled.book().cash.withdrawable(), settled.next_due()), (rupees("100880.00"), None));
+    let part = settled.and(imported(domain::history::Kind::Purchase, 4, None, "2025-02-17"));
+    let delivered = part.and_all_due();
+    assert_eq!((held(&delivered), open_position(&delivered).0), (Shares::default(), -2));
+    assert_eq!(delivered.book().cash.withdrawable(), rupees("101360.00"));
+    let rest = delivered.and(imported(domain::history::Kind::Purchase, 4, None, "2025-02-17")).and_all_due();
+    assert_eq!((held(&rest).settled, open_position(&rest).0), (shares(2), 0));
+    assert_eq!((rest.book().cash.withdrawable(), rest.next_due()), (rupees("101600.00"), None));
+}
+
+#[test]
+fn shares_that_a_pending_sale_blocks_or_that_settle_too_late_do_not_deliver_a_short_position() {
+    // Six are for sale in the next session.
+    let asked = holding().and(mis(sell(10, "100.00"))).and(fill(4, "T1", 10, "100.00")).at(CLOSE);
+    let promised = asked.and(sell(6, "100.00")).and_all_due();
+    assert_eq!((held(&promised).settled, open_position(&promised).0), (shares(6), -6));
+    let seq = promised.book().orders.last_key_value().map(|(seq, _)| *seq).expect("the sale");
+    let freed = promised.and(report(seq, ReportKind::Rejected)).and_all_due();
+    assert_eq!((held(&freed).settled, open_position(&freed).0), (shares(0), 0));
+    // Bought the day after, they settle the day after the sale.
+    let next = "2026-11-24T10:00:00+05:30";
+    let short = sold().at(CLOSE).and_all_due().at(next).and(buy(10, "100.00"));
+    let seq = short.book().seq;
+    let bought = short.and(fill_at(seq, "T5", 10, "100.00", next));
+    assert!(bought.due().is_empty(), "{:?}", bought.due());
+    let settled = bought.at("2026-11-25T15:30:00+05:30").and_all_due();
+    assert_eq!((held(&settled), open_position(&settled).0), (Shares::default(), 0));
 }
 
 #[test]

@@ -219,3 +219,35 @@ fn a_report_for_an_unknown_order_or_account_is_recorded_without_effect() {
     let unopened = given().when(report(1, ReportKind::Accepted)).then_events(&["order_accepted"]);
     assert!(!unopened.book().opened);
 }
+
+#[test]
+fn a_change_that_waits_when_its_order_is_refused_is_refused_with_it_and_that_is_on_record() {
+    let told = |given: &domain::testing::Given| {
+        let then = given.clone().when(report(3, ReportKind::Rejected));
+        let of = |event: &domain::event::Event| match &event.data {
+            EventData::OrderRejected(e) => (e.refused, e.cancelled.shares(), e.blocked, e.applied),
+            other => panic!("{other:?}"),
+        };
+        let events: Vec<_> = then.events().iter().map(of).collect();
+        (events, then.then_accepted())
+    };
+    let requested = funded().and(buy(10, "100.00"));
+    let ended = (Refused::Order, 10, None, true);
+    let (events, rejected) = told(&requested.clone().and(change(3, Some(20), None)));
+    assert_eq!(events, [(Refused::Modification, 0, Some(rupees("1000.00")), true), ended]);
+    let order = &rejected.book().orders[&3];
+    assert_eq!((order.status, order.waiting, order.cancelled()), (Status::Rejected, None, shares(10)));
+    assert_eq!(rejected.book().cash.blocked, Money::ZERO);
+    let (events, rejected) = told(&requested.clone().and(cancel(3)));
+    assert_eq!(events, [(Refused::Cancellation, 0, Some(rupees("1000.00")), true), ended]);
+    assert_eq!((rejected.book().orders[&3].waiting, rejected.book().cash.blocked), (None, Money::ZERO));
+    // The venue's word on the change itself comes too late to matter, and is on record.
+    assert_eq!(told(&rejected).0, [(Refused::Order, 0, None, false)]);
+    // Once it stands, what is refused is the change alone.
+    let (events, stands) = told(&requested.and(report(3, ReportKind::Accepted)).and(change(3, Some(20), None)));
+    assert_eq!(events, [(Refused::Modification, 0, Some(rupees("1000.00")), true)]);
+    assert_eq!(stands.book().orders[&3].status, Status::Open);
+    // A sale blocks shares.
+    let sale = holding().and(sell(10, "100.00")).and(change(4, Some(5), None)).and(report(4, ReportKind::Rejected));
+    assert_eq!(sale.book().positions[&instrument()].blocked, shares(0));
+}

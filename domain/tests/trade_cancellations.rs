@@ -4,7 +4,7 @@ mod support;
 use domain::{
     event::EventData,
     money::Money,
-    order::{Assign, ReportKind, Side, Status, TradeCancelled},
+    order::{Assign, Fill, ReportKind, Side, Status, TradeCancelled, Unmatched},
     position::Shares,
     rejection::Rejection,
     testing::{Given, Then},
@@ -186,9 +186,45 @@ fn a_cancellation_of_a_trade_that_is_not_known_is_recorded_without_effect() {
 #[test]
 fn a_cancellation_that_comes_before_its_trade_undoes_it_beforehand() {
     let told = funded().and(buy(10, "100.00")).and(cancel_trade(3, "T1", TODAY, SOON));
-    let late = told.when(fill(3, "T1", 10, "100.00")).then_known();
+    let then = told.when(fill(3, "T1", 10, "100.00"));
+    // Both are on record: what it said, and that nobody waits for it.
+    match (&then.events()[0].data, &then.events()[1].data) {
+        (EventData::FillUnmatched(trade), EventData::TradeCancelled(cancelled)) => {
+            assert_eq!(
+                (trade.quantity, trade.price, trade.reason),
+                (shares(10), price("100.00"), Unmatched::Cancelled)
+            );
+            assert_eq!((cancelled.unmatched, cancelled.undone.as_ref()), (Some(5), None));
+        }
+        other => panic!("{other:?}"),
+    }
+    let late = then.then_events(&["fill_unmatched", "trade_cancelled"]);
     assert_eq!((held(&late), late.book().orders[&3].filled), (Shares::default(), shares(0)));
+    assert!(late.book().unmatched.is_empty());
     late.when(fill(3, "T2", 10, "100.00")).then_accepted();
+}
+
+#[test]
+fn a_trade_told_after_its_cancellation_is_known_from_then_on_and_leaves_like_any_other() {
+    let bare = fill(3, "T1", 10, "100.00");
+    let named = Fill { instrument: Some(instrument()), side: Some(Side::Buy), ..bare.clone() };
+    let order = funded().and(buy(10, "100.00"));
+    for told in [&bare, &named] {
+        let late = order.clone().and(cancel_trade(3, "T1", TODAY, SOON)).and(told.clone());
+        for again in [&bare, &named] {
+            let known = late.clone().when(again.clone()).then_known();
+            let other = Fill { quantity: shares(9), ..again.clone() };
+            known.when(other).then_refused(Rejection::FillContradicted);
+        }
+        let again = late.when(cancel_trade(3, "T1", TODAY, SOON)).then_known();
+        let gone = again.at("2026-12-02T10:00:00+05:30").and_all_due().and(deposit("1.00"));
+        assert!(gone.book().trades.is_empty());
+    }
+    // Of an order that is not known as well.
+    let late = funded().and(cancel_trade(77, "T1", TODAY, SOON)).and(fill(77, "T1", 10, "100.00"));
+    let known = late.when(fill(77, "T1", 10, "100.00")).then_known();
+    known.clone().when(fill(77, "T1", 9, "100.00")).then_refused(Rejection::FillContradicted);
+    assert!(known.at("2026-12-02T10:00:00+05:30").and(deposit("1.00")).book().trades.is_empty());
 }
 
 #[test]
@@ -254,7 +290,7 @@ fn a_trade_is_not_assigned_when_its_number_is_another_trades_of_that_side() {
 #[test]
 fn a_cancellation_before_its_trade_counts_for_an_order_that_is_not_known_and_for_no_other() {
     let told = funded().and(buy(10, "100.00")).and(cancel_trade(77, "T1", TODAY, SOON));
-    let late = told.when(fill(77, "T1", 10, "100.00")).then_known();
+    let late = told.when(fill(77, "T1", 10, "100.00")).then_events(&["fill_unmatched", "trade_cancelled"]);
     assert!(late.book().unmatched.is_empty());
     assert_eq!(late.and(fill(3, "T1", 10, "100.00")).book().orders[&3].filled, shares(10));
 }

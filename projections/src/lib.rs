@@ -62,7 +62,9 @@ pub mod testing;
 pub use error::Error;
 pub use event_log::position::{self, Position};
 pub use hash::StateHashes;
-pub use log_pages::{EventItem, EventPage, OrderHistory, VenueRequests, events, order_history, venue_requests};
+pub use log_pages::{
+    EventItem, EventPage, OrderHistory, OrderSpan, VenueRequests, events, history_over, order_history, venue_requests,
+};
 pub use offsets::offsets;
 pub use older::{Listing, OLDER_ENTRIES_MAX, Older, all_older, read_list};
 pub use page::{List, Page};

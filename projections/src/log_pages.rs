@@ -7,6 +7,7 @@ use crate::{
     page::after_number,
     past::{AsOf, decode, upto},
     position::{number, take},
+    read::Reading,
     store::Views,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -130,15 +131,45 @@ impl Serialize for HistoryItem {
 /// # Errors
 /// `UnknownOrder`, an entry that cannot be read, and what the log says.
 pub async fn order_history(log: &dyn EventLog, views: &Views, order: &OrderId) -> Result<OrderHistory, Error> {
-    let account = &order.account;
-    let partition = views.partition_of(Topic::Ledger, account.as_str());
     let (listing, page) = (Listing::Order(order.seq), Page::default());
-    let found = read_list(log, views, account, &listing, &page, |reading| {
+    let span = read_list(log, views, &order.account, &listing, &page, |reading| OrderSpan::of(reading, order)).await?;
+    history_over(log, views, order, span.transpose()?.flatten()).await
+}
+
+/// Where the entries about an order are.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderSpan {
+    /// The last of them, by its number in the account.
+    last_seq: u64,
+    /// One before them or the first, by its number and its offset.
+    mark: (u64, u64),
+}
+
+impl OrderSpan {
+    /// As a reading of the account that has the order says.
+    ///
+    /// # Errors
+    /// `UnknownOrder`, and a view that stopped.
+    pub fn of(reading: &Reading<'_>, order: &OrderId) -> Result<Option<Self>, Error> {
         reading.order(order)?;
         let row = reading.order_row(order.seq);
-        Ok::<_, Error>(row.and_then(|row| Some((row.last_seq, reading.rows.journal.mark(row.seq)?))))
-    });
-    let (last_seq, (seq, mut from)) = found.await?.transpose()?.flatten().ok_or(Error::UnknownOrder)?;
+        Ok(row.and_then(|row| Some(Self { last_seq: row.last_seq, mark: reading.rows.journal.mark(row.seq)? })))
+    }
+}
+
+/// An order's history, read from the account's entries in this span.
+///
+/// # Errors
+/// `UnknownOrder` without a span, an entry that cannot be read, and what the log says.
+pub async fn history_over(
+    log: &dyn EventLog,
+    views: &Views,
+    order: &OrderId,
+    span: Option<OrderSpan>,
+) -> Result<OrderHistory, Error> {
+    let account = &order.account;
+    let partition = views.partition_of(Topic::Ledger, account.as_str());
+    let OrderSpan { last_seq, mark: (seq, mut from) } = span.ok_or(Error::UnknownOrder)?;
     let mut entries = usize::try_from(last_seq + 1 - seq).unwrap_or(usize::MAX).min(HISTORY_ENTRIES_MAX);
     let end = folded(views, Topic::Ledger, partition);
     let mut items = Vec::new();

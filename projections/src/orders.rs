@@ -299,7 +299,7 @@ impl Orders {
         self.orders.push(OrderRow {
             seq,
             last_seq: seq,
-            order: Order::requested(requested),
+            order: Order::requested(requested, change.at),
             filled_value: Money::ZERO,
             disclosed_quantity: requested.disclosed_quantity,
             requested_at: change.at,

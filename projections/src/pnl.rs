@@ -137,8 +137,14 @@ pub struct Standing {
 }
 
 impl Instrument {
-    /// With open days netted as they are now.
+    /// With open days netted as they are now, none of them trade-to-trade.
     pub fn standing(&self) -> Standing {
+        self.standing_where(|_| false)
+    }
+
+    /// With open days netted as they are now; of a day on which each share is delivered, nothing nets. Asked of days
+    /// alone that would net something.
+    pub fn standing_where(&self, delivers_gross: impl Fn(&Day) -> bool) -> Standing {
         let lots = &self.lots;
         let mut standing = Standing {
             quantity: lots.quantity(),
@@ -155,7 +161,8 @@ impl Instrument {
             return standing;
         }
         let (mut lots, mut gains) = (lots.clone(), Gains::default());
-        let intraday: Money = self.days.iter().map(|day| day.net(day.alike(), &mut lots, &mut gains)).sum();
+        let nets = |day: &Day| if day.alike() > 0 && delivers_gross(day) { 0 } else { day.alike() };
+        let intraday: Money = self.days.iter().map(|day| day.net(nets(day), &mut lots, &mut gains)).sum();
         Standing {
             quantity: lots.quantity(),
             unknown_quantity: lots.unknown_quantity(),
@@ -193,6 +200,10 @@ impl Instrument {
     }
 
     fn convert(&mut self, converted: &Converted, at: Timestamp) {
+        // Nothing could be delivered of what is open, which stays.
+        if converted.quantity.is_zero() {
+            return;
+        }
         // Leaves as by a trade at what it had cost: without a gain, unless a trade told later had happened before.
         let closing = converted.side.opposite();
         self.trade_intraday(converted.trade_date, closing, converted.quantity, converted.value);

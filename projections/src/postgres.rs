@@ -33,7 +33,7 @@ use event_log::{EventLog, Topic, partition_of, postgres::Database};
 use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 
-pub use indexed::IndexedLog;
+pub use indexed::Indexed;
 pub use journal::JournalEntry;
 pub use projector::{Clock, Given, Projector, project};
 pub use reading::AccountAt;

@@ -30,7 +30,7 @@ use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 use tokio::{sync::watch, task::JoinSet};
 
 /// Rises when the shape of any row changes: neither a snapshot nor a table of another shape is read.
-pub(crate) const SHAPE: u32 = 4;
+pub(crate) const SHAPE: u32 = 5;
 
 /// Items of one save: a millisecond or two of encoding, and some hundred kilobytes.
 const SAVE_ITEMS_MAX: usize = 256;

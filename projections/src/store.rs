@@ -175,6 +175,16 @@ impl Views {
         self.position.send_modify(|position| position.advance(topic, partition, next));
     }
 
+    /// Takes over how far the ledger is folded where its rows are kept.
+    pub fn see_ledger(&self, elsewhere: &Position) {
+        let ledger = Position { ledger: elsewhere.ledger.clone(), market: Vec::new() };
+        self.position.send_if_modified(|position| {
+            let moved = !position.covers(&ledger);
+            position.merge(&ledger);
+            moved
+        });
+    }
+
     /// How far a partition is folded, as of the last batch.
     pub(crate) fn reader(&self, topic: Topic, partition: u32) -> Reader {
         self.readers.lock().get(&(topic, partition)).copied().unwrap_or_default()

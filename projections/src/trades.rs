@@ -140,7 +140,7 @@ impl Trades {
                 trade_date: executed_at.date(),
                 settlement_date: None,
                 product: None,
-                flag: None,
+                flag: unmatched.flag,
                 cancelled: false,
             }),
             EventData::TradeCancelled(cancelled) => self.cancel(cancelled),
@@ -255,6 +255,9 @@ fn of_order(seq: u64, executed_at: Timestamp, filled: &Filled) -> TradeRow {
 pub(crate) const fn flag_name(flag: Flag) -> &'static str {
     match flag {
         Flag::OutsideBand => "outside_band",
+        Flag::InFuture => "in_future",
+        Flag::BeforeRequest => "before_request",
+        Flag::UnknownOrder => "unknown_order",
     }
 }
 
@@ -275,5 +278,7 @@ pub(crate) const fn unmatched_name(reason: Unmatched) -> &'static str {
         Unmatched::UnknownOrder => "unknown_order",
         Unmatched::BeyondQuantity => "beyond_quantity",
         Unmatched::OtherSecurity => "other_security",
+        Unmatched::Imported => "imported",
+        Unmatched::Cancelled => "cancelled",
     }
 }

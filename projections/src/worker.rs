@@ -72,11 +72,11 @@ pub fn follow(log: Arc<dyn EventLog>, views: Arc<Views>) -> Worker {
     worker
 }
 
-/// The same of the market alone, for who reads accounts elsewhere.
-pub fn follow_market(log: &Arc<dyn EventLog>, views: &Arc<Views>) -> Worker {
+/// The same of the market alone, where accounts are seen elsewhere.
+pub fn follow_market(log: Arc<dyn EventLog>, views: Arc<Views>) -> Worker {
     let mut worker = Worker::new();
     for partition in 0..log.partitions(Topic::Market) {
-        worker.follow(log, views, Topic::Market, partition, Start::default());
+        worker.follow(&log, &views, Topic::Market, partition, Start::default());
     }
     worker
 }

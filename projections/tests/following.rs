@@ -39,7 +39,7 @@ async fn the_market_alone_is_followed_for_who_reads_accounts_elsewhere() {
     ledger.open(&account(1), "500.00");
     let log: Arc<dyn EventLog> = Arc::new(ledger.log().await);
     let views = Views::new(1, 1);
-    let worker = follow_market(&log, &views);
+    let worker = follow_market(Arc::clone(&log), Arc::clone(&views));
     let end = Position::after(Topic::Market, 0, log.tail(Topic::Market, 0).await.unwrap() - 1);
     assert!(views.wait_for(&end, WAIT).await);
     let alfa = views.market().quote(&instrument("ALFA")).unwrap();

@@ -89,6 +89,9 @@ async fn what_is_bought_and_sold_on_one_day_nets_before_any_lot_is_touched() {
         is_provisional: true,
     };
     assert_eq!(open.standing(), standing);
+    // Were it a trade-to-trade series, all would be delivered: 4 x 110 less 4 x 90 of the oldest lot.
+    let gross = Standing { cost: money("1540.00"), provisional: money("80.00"), ..standing };
+    assert_eq!(open.standing_where(|_| true), gross);
     assert_eq!((open.intraday, open.gains.realised), (Money::ZERO, Money::ZERO));
     next_day(&mut ledger, "2026-11-25T10:00:00+05:30");
     let netted = alfa(&ledger).await;

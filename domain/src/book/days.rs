@@ -23,6 +23,26 @@ pub(super) fn session_closes(exchange: Exchange, date: Date, calendar: &Calendar
     calendar.session(mode, exchange, date).map_or_else(|| date.at(REGULAR_CLOSE), |session| session.closes_at())
 }
 
+/// When the trades of a day settle: the date that its first trade fixed, else what the calendar says now.
+///
+/// A date names one settlement of cash and shares alike: it is fixed once for all trades of a day in an instrument, so
+/// that both settle together. When it is due is another matter, decided by the calendar as it is known then
+/// ([`Calendar::settles_at`]): a holiday declared since moves both.
+pub(super) fn settlement_date(
+    book: &Book,
+    instrument: InstrumentId,
+    exchange: Exchange,
+    trade_date: Date,
+    context: &Context<'_>,
+) -> Date {
+    let day = book.positions.get(&instrument).and_then(|position| position.days.get(&(exchange, trade_date)));
+    let by_calendar = || {
+        let days = context.policy.settlement_days(trade_date);
+        context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days)
+    };
+    day.and_then(|day| day.settlement_date).unwrap_or_else(by_calendar)
+}
+
 pub(super) fn expire(book: &Book, expire: &Expire, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     let order =
         book.order(&expire.order_id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", expire.order_id))?;
@@ -33,7 +53,7 @@ pub(super) fn expire(book: &Book, expire: &Expire, context: &Context<'_>) -> Res
     if context.now < end {
         return Err(Rejection::NotDue.with("due_at", end));
     }
-    let expired = Expired { order_id: expire.order_id, cancelled: order.pending(), applied: true };
+    let expired = Expired { order_id: expire.order_id, cancelled: order.pending(), applied: true, flag: None };
     Ok(vec![Event { effective_at: end, data: EventData::OrderExpired(expired) }])
 }
 
@@ -47,9 +67,7 @@ pub(super) fn net(book: &Book, net: &NetDay, context: &Context<'_>) -> Result<Ve
         return Err(Rejection::NotDue.with("due_at", due_at));
     };
     let none = Quantity::ZERO;
-    let settlement_days = context.policy.settlement_days(net.trade_date);
-    let settlement_date =
-        context.market.calendar.settlement_date(context.calendar, net.exchange, net.trade_date, settlement_days);
+    let settlement_date = settlement_date(book, net.instrument, net.exchange, net.trade_date, context);
     // Bought and still there; what of it covers an earlier sale of T1 or settled shares gives those back, T1 first:
     // delivery is met from settled shares, as it must be. Where each share is delivered, nothing covers anything.
     let left = (day.bought - day.drawn.bought_today).max(none);
@@ -92,7 +110,7 @@ pub(super) fn net(book: &Book, net: &NetDay, context: &Context<'_>) -> Result<Ve
 
 pub(super) fn settle(book: &Book, settle: &Settle, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     let date = settle.settlement_date;
-    let due_at = Calendar::settles_at(date);
+    let due_at = context.market.calendar.settles_at(context.calendar, date);
     if context.now < due_at || !book.settlements.contains_key(&date) {
         return Err(Rejection::NotDue.with("due_at", due_at));
     }

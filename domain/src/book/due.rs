@@ -2,7 +2,6 @@
 
 use super::{Book, Context, days::session_end, intraday};
 use crate::{
-    calendar::Calendar,
     command::Command,
     fund::Send,
     ids::{CommandId, FundOrderId, InstrumentId, OrderId},
@@ -68,8 +67,8 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
     let deliveries = book
         .intraday
         .iter()
-        .filter(|((date, instrument), standing)| {
-            !standing.position.quantity.is_zero() && context.now >= intraday::ends_at(*date, *instrument, context)
+        .filter(|((date, instrument), _)| {
+            intraday::delivers_at(book, *date, *instrument, context).is_some_and(|at| context.now >= at)
         })
         .map(|((date, instrument), standing)| {
             let convert = Convert {
@@ -79,7 +78,10 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
                 quantity: Quantity::new(standing.position.quantity.shares().abs()),
                 trade_date: Some(*date),
             };
-            (named(format!("deliver/{date}/{instrument}/{}", standing.last_seq)), Command::ConvertPosition(convert))
+            // What waits for shares is due again with each entry that moves or frees some.
+            let moved = book.positions.get(instrument).filter(|_| standing.is_short_delivery);
+            let seq = standing.last_seq.max(moved.map_or(0, |position| position.last_seq));
+            (named(format!("deliver/{date}/{instrument}/{seq}")), Command::ConvertPosition(convert))
         });
     let nettings = book.nettings.iter().take_while(|(date, ..)| context.now >= date.next().start()).map(
         |(trade_date, instrument, exchange)| {
@@ -89,10 +91,11 @@ pub fn due(book: &Book, context: &Context<'_>, limit: usize) -> Vec<(CommandId, 
             (named(format!("net-day/{trade_date}/{instrument}/{seq}")), Command::NetDay(net))
         },
     );
+    let settles_at = |date: Date| context.market.calendar.settles_at(context.calendar, date);
     let settlements =
-        book.settlements.iter().take_while(|(date, _)| context.now >= Calendar::settles_at(**date)).map(
-            |(date, seq)| (named(format!("settle/{date}/{seq}")), Command::Settle(Settle { settlement_date: *date })),
-        );
+        book.settlements.iter().take_while(|(date, _)| context.now >= settles_at(**date)).map(|(date, seq)| {
+            (named(format!("settle/{date}/{seq}")), Command::Settle(Settle { settlement_date: *date }))
+        });
     sends
         .chain(expiries)
         .chain(cancellations)
@@ -126,11 +129,12 @@ pub fn next_due(book: &Book, context: &Context<'_>) -> Option<Timestamp> {
     let orders = book.intraday_orders.iter().filter_map(|(_, seq)| book.orders.get(seq));
     let cancellation = orders.filter_map(|order| intraday::cancels(order, context)).map(|(from, _)| from).min();
     let open = book.intraday.iter().filter(|(_, standing)| !standing.position.quantity.is_zero());
-    let position = open.map(|((date, instrument), _)| {
-        let square_off = intraday::squares_off(book, *date, *instrument, context);
-        square_off.map_or_else(|| intraday::ends_at(*date, *instrument, context), |(from, _)| from)
+    let position = open.filter_map(|((date, instrument), _)| {
+        let square_off = intraday::squares_off(book, *date, *instrument, context).map(|(from, _)| from);
+        square_off.or_else(|| intraday::delivers_at(book, *date, *instrument, context))
     });
     let netting = book.nettings.first().map(|(date, ..)| date.next().start());
-    let settlement = book.settlements.first_key_value().map(|(date, _)| Calendar::settles_at(*date));
+    let settlement = book.settlements.first_key_value();
+    let settlement = settlement.map(|(date, _)| context.market.calendar.settles_at(context.calendar, *date));
     [session, cancellation, position.min(), netting, settlement].into_iter().flatten().min()
 }

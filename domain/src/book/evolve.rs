@@ -7,7 +7,7 @@ use crate::{
     ids::{Exchange, Folio, InstrumentId, SchemeCode},
     intraday::{Converted, Intraday},
     money::{Money, Quantity, Units},
-    order::{FillAssigned, Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, order_of},
+    order::{FillAssigned, Filled, Order, Product, Reblocked, Requested, Side, TradeCancelled, Unmatched, order_of},
     position::{Day, DayNetted, Reason, Shares},
     time::{Date, Timestamp},
 };
@@ -44,7 +44,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 book.settlements.insert(date, book.seq);
             }
         }
-        EventData::OrderRequested(requested) => request(book, requested),
+        EventData::OrderRequested(requested) => request(book, requested, event.effective_at),
         EventData::OrderAccepted(_)
         | EventData::OrderTriggered(_)
         | EventData::OrderRejected(_)
@@ -64,6 +64,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 instrument: unmatched.instrument,
                 side: unmatched.side,
             };
+            let imported = book.trades.get(&waiting.key()).is_some_and(|known| known.imported);
             let content = TradeContent {
                 order: Some(unmatched.order_id.seq),
                 quantity: unmatched.quantity,
@@ -72,7 +73,11 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 settlement_date: None,
                 assigned: None,
                 cancelled: false,
+                imported,
             };
+            if unmatched.reason == Unmatched::Cancelled {
+                tell_cancelled(book, &waiting);
+            }
             book.trades.insert(waiting.key(), content);
             book.unmatched.insert(book.seq, waiting);
         }
@@ -84,6 +89,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::PositionChanged(changed) => {
             let position = book.positions.entry(changed.instrument).or_default();
             position.shares = changed.position;
+            position.last_seq = book.seq;
             // Trades draw T1 lots in `fill`, netting and settling move them in their own events; imports are settled at once.
             debug_assert!(changed.reason != Reason::Import || changed.moved.t1.is_zero());
             if position.is_empty() {
@@ -148,7 +154,8 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
         EventData::TradeImported(imported) => {
             if let (Some(trade_id), Some(exchange)) = (imported.trade_id, imported.exchange) {
                 let side = if imported.kind.is_sale() { Side::Sell } else { Side::Buy };
-                let content = TradeContent {
+                let key = (Some(exchange), imported.trade_date, trade_id, Some(side), None);
+                let known = book.trades.entry(key).or_insert(TradeContent {
                     order: None,
                     quantity: imported.quantity,
                     price: imported.price,
@@ -156,9 +163,9 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     settlement_date: None,
                     assigned: None,
                     cancelled: false,
-                };
-                let key = (Some(exchange), imported.trade_date, trade_id, Some(side), None);
-                book.trades.insert(key, content);
+                    imported: true,
+                });
+                known.imported = true;
                 book.leaving.trade(key, today);
             }
         }
@@ -166,12 +173,14 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
     }
 }
 
-fn request(book: &mut Book, requested: &Requested) {
-    let order = Order::requested(requested);
+fn request(book: &mut Book, requested: &Requested, at: Timestamp) {
+    let order = Order::requested(requested, at);
     let seq = requested.order_id.seq;
     book.cash.blocked += order.blocked;
     if !order.blocked_quantity.is_zero() {
-        book.positions.entry(order.instrument).or_default().blocked += order.blocked_quantity;
+        let position = book.positions.entry(order.instrument).or_default();
+        position.blocked += order.blocked_quantity;
+        position.last_seq = seq;
     }
     if order.squares_off
         && let Some(standing) = book.intraday.get_mut(&(order.session_date, order.instrument))
@@ -197,6 +206,7 @@ fn update(book: &mut Book, event: &EventData) {
     if order.blocked_quantity != blocked_quantity {
         let position = book.positions.entry(order.instrument).or_default();
         position.blocked += order.blocked_quantity - blocked_quantity;
+        position.last_seq = book.seq;
         if position.is_empty() {
             book.positions.remove(&order.instrument);
         }
@@ -225,6 +235,7 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
         settlement_date: Some(filled.settlement_date),
         assigned: None,
         cancelled: false,
+        imported: false,
     };
     book.trades.insert(key, content);
     update(book, &event.data);
@@ -234,7 +245,8 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
             reblock(book, &filled.reblocked);
         }
         None => {
-            let day = (filled.exchange, filled.trade_date);
+            let day =
+                Traded { exchange: filled.exchange, date: filled.trade_date, settlement_date: filled.settlement_date };
             match filled.side {
                 Side::Buy => buy(book, filled.instrument, day, filled.quantity, filled.value),
                 Side::Sell => {
@@ -281,14 +293,20 @@ fn set_intraday(book: &mut Book, session_date: Date, instrument: InstrumentId, a
     let standing = book.intraday.entry((session_date, instrument)).or_default();
     book.cash.blocked += after.margin - standing.position.margin;
     standing.position = after;
+    standing.is_short_delivery &= !after.quantity.is_zero();
     standing.last_seq = book.seq;
 }
 
 fn convert(book: &mut Book, converted: &Converted) {
     set_intraday(book, converted.trade_date, converted.instrument, converted.after);
     reblock(book, &converted.reblocked);
+    if converted.quantity.is_zero() {
+        let standing = book.intraday.entry((converted.trade_date, converted.instrument)).or_default();
+        standing.is_short_delivery = true;
+        return;
+    }
     let Some(exchange) = converted.instrument.exchange() else { return };
-    let day = (exchange, converted.trade_date);
+    let day = Traded { exchange, date: converted.trade_date, settlement_date: converted.settlement_date };
     match converted.side {
         Side::Buy => buy(book, converted.instrument, day, converted.quantity, converted.value),
         Side::Sell => {
@@ -303,22 +321,31 @@ pub(super) fn uncovered(drawn: Quantity, settled: Quantity) -> Quantity {
     drawn - drawn.min(settled.max(Quantity::ZERO))
 }
 
+/// When a delivery trade was done, where, and when it settles.
+#[derive(Clone, Copy)]
+struct Traded {
+    exchange: Exchange,
+    date: Date,
+    settlement_date: Date,
+}
+
 /// The day of a delivery trade, which waits to be netted.
-fn day_of(book: &mut Book, instrument: InstrumentId, (exchange, date): (Exchange, Date)) -> (&mut Lots, &mut Day) {
-    book.nettings.insert((date, instrument, exchange));
+fn day_of(book: &mut Book, instrument: InstrumentId, of: Traded) -> (&mut Lots, &mut Day) {
+    book.nettings.insert((of.date, instrument, of.exchange));
     let position = book.positions.entry(instrument).or_default();
-    let day = position.days.entry((exchange, date)).or_default();
+    let day = position.days.entry((of.exchange, of.date)).or_default();
+    day.settlement_date.get_or_insert(of.settlement_date);
     day.last_seq = book.seq;
     (&mut position.t1, day)
 }
 
-fn buy(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), quantity: Quantity, value: Money) {
+fn buy(book: &mut Book, instrument: InstrumentId, day: Traded, quantity: Quantity, value: Money) {
     let (_, day) = day_of(book, instrument, day);
     day.bought += quantity;
     day.bought_value += value;
 }
 
-fn sell(book: &mut Book, instrument: InstrumentId, day: (Exchange, Date), value: Money, drawn: Shares, usable: Money) {
+fn sell(book: &mut Book, instrument: InstrumentId, day: Traded, value: Money, drawn: Shares, usable: Money) {
     let settled = book.positions.get(&instrument).map_or(Quantity::ZERO, |position| position.shares.settled);
     let (lots, day) = day_of(book, instrument, day);
     day.sold += drawn.total();
@@ -349,7 +376,23 @@ fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at
         settlement_date: None,
         assigned: None,
         cancelled: true,
+        imported: false,
     });
+}
+
+/// What is known of a trade that was cancelled before it was told is what it says now: told otherwise, it is
+/// contradicted.
+fn tell_cancelled(book: &mut Book, told: &UnmatchedFill) {
+    let order = book.orders.get(&told.order);
+    let exchange = order.and_then(|order| order.instrument.exchange());
+    let date = told.executed_at.date();
+    let key = trade_key(exchange, date, told.trade_id, order.map(|order| order.side), told.order);
+    for key in [key, trade_key(None, date, told.trade_id, None, told.order)] {
+        let expected = book.trades.get_mut(&key).filter(|known| known.is_only_cancelled() && known.is_of(told.order));
+        if let Some(known) = expected {
+            (known.quantity, known.price) = (told.quantity, Some(told.price));
+        }
+    }
 }
 
 fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, event: &Event) {

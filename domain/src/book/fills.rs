@@ -1,6 +1,6 @@
 //! Trades: matched to orders, or kept until an operator assigns them. A trade is never refused, a contradiction of one is.
 
-use super::{Book, Context, TradeContent, TradeKey, intraday, orders::block_of, trade_key};
+use super::{Book, Context, TradeContent, TradeKey, days::settlement_date, intraday, orders::block_of, trade_key};
 use crate::{
     cash::{Posted, Reason as CashReason},
     event::{Event, EventData},
@@ -8,7 +8,8 @@ use crate::{
     intraday::IntradayTrade,
     money::{Money, Price, Quantity, Rounding},
     order::{
-        Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Reblocked, Side, Unmatched, Waiting,
+        Assign, Fill, FillAssigned, FillUnmatched, Filled, Flag, Order, Product, Reblocked, Side, TradeCancelled,
+        Unmatched, Waiting,
     },
     policy::Policy,
     position::{Changed, Day, Position, Reason, Shares},
@@ -24,27 +25,7 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
         return Err(Rejection::PriceNotPositive.with("price", fill.price));
     }
     let order = book.order(&fill.order_id);
-    let instrument = order.map(|order| order.instrument).or(fill.instrument);
-    let side = order.map(|order| order.side).or(fill.side);
-    // A cancellation that named the same order first, then the order's own view of the trade, then the report's: an
-    // unmatched one was kept under that.
-    let (own, told) = (key(fill, instrument, side), key(fill, fill.instrument, fill.side));
-    let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
-    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one;
-    // a bare number is compared within its order alone.
-    let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
-    let as_told = book.trades.get(&told);
-    let before = book.trades.get(&key(fill, None, None)).filter(|known| known.is_only_cancelled() && says(known));
-    let known = before.or_else(|| book.trades.get(&own));
-    let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
-    let contradicted = || Rejection::FillContradicted.with("trade_id", fill.trade_id);
-    if let Some(known) = known {
-        return if says(known) { Ok(Vec::new()) } else { Err(contradicted()) };
-    }
     let unmatched = |reason| {
-        if as_told.is_some() {
-            return Err(contradicted());
-        }
         let data = EventData::FillUnmatched(FillUnmatched {
             order_id: fill.order_id,
             trade_id: fill.trade_id,
@@ -53,20 +34,40 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
             quantity: fill.quantity,
             price: fill.price,
             reason,
+            flag: Flag::of_time(fill.executed_at, order.map(|order| order.requested_at), context.now),
         });
-        Ok(vec![Event { effective_at: fill.executed_at, data }])
+        vec![Event { effective_at: fill.executed_at, data }]
     };
-    let Some(order) = order else {
-        return unmatched(if book.opened { Unmatched::UnknownOrder } else { Unmatched::UnknownAccount });
+    // What waits is kept under the words it came in, which must be free.
+    let can_wait = match known(book, fill, order) {
+        Known::AsTold => return Ok(Vec::new()),
+        Known::Otherwise => return Err(contradicted(fill)),
+        Known::AsHistory => return Ok(unmatched(Unmatched::Imported)),
+        Known::AsCancelled(at) => {
+            let ended = Event { effective_at: at, data: ended(book, fill) };
+            return Ok(unmatched(Unmatched::Cancelled).into_iter().chain([ended]).collect());
+        }
+        Known::Not { can_wait } => can_wait,
     };
-    if fill.instrument.is_some_and(|named| named != order.instrument)
-        || fill.side.is_some_and(|named| named != order.side)
-    {
-        return unmatched(Unmatched::OtherSecurity);
+    let reason = match order {
+        None if book.opened => Some(Unmatched::UnknownOrder),
+        None => Some(Unmatched::UnknownAccount),
+        Some(order)
+            if fill.instrument.is_some_and(|named| named != order.instrument)
+                || fill.side.is_some_and(|named| named != order.side) =>
+        {
+            Some(Unmatched::OtherSecurity)
+        }
+        Some(order) => (fill.quantity > order.quantity - order.filled).then_some(Unmatched::BeyondQuantity),
+    };
+    match (order, reason) {
+        (Some(order), None) => fills(book, fill, order, context),
+        (_, reason) if can_wait => Ok(reason.map_or_else(Vec::new, unmatched)),
+        _ => Err(contradicted(fill)),
     }
-    if fill.quantity > order.quantity - order.filled {
-        return unmatched(Unmatched::BeyondQuantity);
-    }
+}
+
+fn fills(book: &Book, fill: &Fill, order: &Order, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     let trade = Trade {
         order_id: fill.order_id,
         trade_id: fill.trade_id,
@@ -80,13 +81,79 @@ pub(super) fn record(book: &Book, fill: &Fill, context: &Context<'_>) -> Result<
     Ok(events)
 }
 
+/// How the book knows a trade that is reported.
+enum Known {
+    /// Not at all; whether it can wait under the words it is reported in, or another has them.
+    Not { can_wait: bool },
+    /// The same was told before.
+    AsTold,
+    /// It, or one under the same number, was told with other content.
+    Otherwise,
+    /// It was imported as history, which counts its shares.
+    AsHistory,
+    /// The exchange had cancelled it, so much was told before.
+    AsCancelled(Timestamp),
+}
+
+/// A trade is looked for as a cancelled one of the same order first, then in the order's own view of it, then in the
+/// report's words: an unmatched one was kept under those.
+fn known(book: &Book, fill: &Fill, order: Option<&Order>) -> Known {
+    let instrument = order.map(|order| order.instrument).or(fill.instrument);
+    let side = order.map(|order| order.side).or(fill.side);
+    let says = |known: &TradeContent| known.says(fill.order_id.seq, fill.quantity, fill.price);
+    // What is known under the report's words and turned out to be another order's leaves room for a trade of this one;
+    // a bare number is compared within its order alone.
+    let is_elsewhere = |known: &TradeContent| known.assigned.is_some() || known.is_only_cancelled();
+    let as_told = book.trades.get(&key(fill, fill.instrument, fill.side));
+    let before = book.trades.get(&key(fill, None, None)).filter(|known| known.cancelled && says(known));
+    let known = before.or_else(|| book.trades.get(&key(fill, instrument, side)));
+    let known = known.or_else(|| as_told.filter(|known| says(known) || order.is_none() || !is_elsewhere(known)));
+    let is_told = |known: &TradeContent| says(known) && !known.is_only_cancelled();
+    if [known, as_told].into_iter().flatten().any(is_told) {
+        return Known::AsTold;
+    }
+    let is_own = |told: &TradeContent| told.is_only_cancelled() && told.is_of(fill.order_id.seq);
+    let can_wait = as_told.is_none_or(|told| told.order.is_none() || is_own(told));
+    let is_history =
+        |known: &TradeContent| known.imported && known.order.is_none() && known.agrees(fill.quantity, Some(fill.price));
+    match known {
+        None => Known::Not { can_wait },
+        Some(known) if can_wait && says(known) => Known::AsCancelled(known.executed_at),
+        Some(known) if can_wait && is_history(known) => Known::AsHistory,
+        Some(_) => Known::Otherwise,
+    }
+}
+
+fn contradicted(fill: &Fill) -> Refusal {
+    match value_of(fill.price, fill.quantity) {
+        Ok(_) => Rejection::FillContradicted.with("trade_id", fill.trade_id),
+        Err(too_large) => too_large,
+    }
+}
+
+/// What was told of a trade after its cancellation is recorded with it and waits for nobody.
+fn ended(book: &Book, fill: &Fill) -> EventData {
+    EventData::TradeCancelled(TradeCancelled {
+        order_id: fill.order_id,
+        trade_id: fill.trade_id,
+        trade_date: fill.executed_at.date(),
+        reason: None,
+        undone: None,
+        unmatched: Some(book.seq + 1),
+        flag: None,
+    })
+}
+
 pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let waiting = book.unmatched.get(&assign.seq);
+    if let Some(waiting) = waiting {
+        value_of(waiting.price, waiting.quantity)?;
+    }
     let order =
         book.order(&assign.order_id).ok_or_else(|| Rejection::UnknownOrder.with("order_id", assign.order_id))?;
-    let waiting =
-        book.unmatched.get(&assign.seq).ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
+    let waiting = waiting.ok_or_else(|| Rejection::UnknownUnmatchedFill.with("seq", assign.seq))?;
     let key = (order.instrument.exchange(), waiting.executed_at.date(), waiting.trade_id, Some(order.side), None);
-    if key != waiting.key() && book.trades.contains_key(&key) {
+    if book.trades.get(&key).is_some_and(|known| key != waiting.key() || known.imported) {
         return Err(Rejection::FillContradicted.with("trade_id", waiting.trade_id));
     }
     let left = order.quantity - order.filled;
@@ -108,6 +175,12 @@ pub(super) fn assign(book: &Book, assign: &Assign, context: &Context<'_>) -> Res
     let mut events = vec![Event { effective_at: waiting.executed_at, data }];
     events.extend(rest);
     Ok(events)
+}
+
+/// What a trade is worth, rounded half up to the paisa.
+pub(super) fn value_of(price: Price, quantity: Quantity) -> Result<Money, Refusal> {
+    let too_large = || Rejection::AmountTooLarge.with("quantity", quantity).with("price", price);
+    price.times(quantity, Rounding::HalfUp).ok_or_else(too_large)
 }
 
 fn key(fill: &Fill, instrument: Option<InstrumentId>, side: Option<Side>) -> TradeKey {
@@ -146,9 +219,8 @@ impl Trade {
         let too_large = || Rejection::AmountTooLarge.with("quantity", self.quantity).with("price", self.price);
         let exchange = order.instrument.exchange().expect("an order's instrument trades on an exchange");
         let trade_date = self.executed_at.date();
-        let days = context.policy.settlement_days(trade_date);
-        let settlement_date = context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days);
-        let value = self.price.times(self.quantity, Rounding::HalfUp).ok_or_else(too_large)?;
+        let settlement_date = settlement_date(book, order.instrument, exchange, trade_date, context);
+        let value = value_of(self.price, self.quantity)?;
         let filled = order.filled + self.quantity;
         let unfilled = (order.unfilled() - self.quantity).max(Quantity::ZERO);
         let pending = if order.status.is_final() { Quantity::ZERO } else { unfilled };
@@ -193,7 +265,9 @@ impl Trade {
             filled,
             pending,
             blocked,
-            flag: outside.then_some(Flag::OutsideBand),
+            flag: outside
+                .then_some(Flag::OutsideBand)
+                .or_else(|| Flag::of_time(self.executed_at, Some(order.requested_at), context.now)),
             reblocked,
         };
         let changed = Changed {

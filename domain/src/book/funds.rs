@@ -32,48 +32,49 @@ pub(super) fn purchase(book: &Book, purchase: &Purchase, context: &Context<'_>) 
 }
 
 pub(super) fn redemption(book: &Book, asked: &Redemption, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
-    let redeem = match (asked.units, asked.amount, asked.all) {
-        (Some(units), None, None) if units.is_positive() => Redeem::Units(units),
-        (Some(units), None, None) => return Err(Rejection::AmountNotPositive.with("units", units)),
-        (None, Some(amount), None) => {
-            positive(amount)?;
-            Redeem::Amount(amount)
-        }
-        (None, None, Some(true)) => Redeem::All(true),
-        _ => return Err(Rejection::RedeemOneOf.into()),
+    if let Some(units) = asked.units.filter(|units| !units.is_positive()) {
+        return Err(Rejection::AmountNotPositive.with("units", units));
+    }
+    asked.amount.map_or(Ok(()), positive)?;
+    let state = scheme(asked.scheme, context);
+    let by_amount = match (&state, asked.amount) {
+        (Ok(state), Some(amount)) => Some(ByAmount::new(asked.scheme, state, amount, context)?),
+        _ => None,
     };
-    let state = scheme(asked.scheme, context)?;
+    state?;
     let holding = held(book, asked.scheme, asked.folio)?;
     let free = holding.units - holding.blocked;
-    let short = |needed: Units| {
+    let (redeem, needed, blocked) = match (asked.units, by_amount, asked.all) {
+        (Some(units), None, None) => (Redeem::Units(units), units, units),
+        (None, Some(by), None) => (Redeem::Amount(by.amount), by.needed, by.with_margin.min(free)),
+        (None, None, Some(true)) => (Redeem::All(true), Units::ZERO, free),
+        _ => return Err(Rejection::RedeemOneOf.into()),
+    };
+    if needed > free || !free.is_positive() {
         let figures = Rejection::InsufficientUnits.with("needed", needed).with("held", holding.units);
-        figures.with("blocked", holding.blocked).with("short", needed - free)
-    };
-    let blocked = match redeem {
-        Redeem::Units(units) if units > free => return Err(short(units)),
-        Redeem::Units(units) => units,
-        Redeem::All(_) if !free.is_positive() => return Err(short(Units::ZERO)),
-        Redeem::All(_) => free,
-        Redeem::Amount(amount) => {
-            let (_, nav) =
-                state.navs.last_key_value().ok_or_else(|| Rejection::NoPrice.with("scheme", asked.scheme))?;
-            let too_large = || Rejection::AmountTooLarge.with("amount", amount);
-            let needed = amount.units_at(*nav, Rounding::Up).ok_or_else(too_large)?;
-            if needed > free {
-                return Err(short(needed));
-            }
-            let margin =
-                context.policy.redemption_margin(context.now.date()).of(amount, Rounding::Up).ok_or_else(too_large)?;
-            let with_margin = amount
-                .checked_add(margin)
-                .and_then(|amount| amount.units_at(*nav, Rounding::Up))
-                .ok_or_else(too_large)?;
-            with_margin.min(free)
-        }
-    };
+        return Err(figures.with("blocked", holding.blocked).with("short", needed - free));
+    }
     let fund_order_id = FundOrderId { account: book.account, seq: book.seq + 1 };
     let requested = RedemptionRequested { fund_order_id, scheme: asked.scheme, folio: asked.folio, redeem, blocked };
     Ok(vec![now(context, EventData::FundRedemptionRequested(requested))])
+}
+
+/// What a redemption by amount needs at the last NAV known, and blocks with its margin.
+struct ByAmount {
+    amount: Money,
+    needed: Units,
+    with_margin: Units,
+}
+
+impl ByAmount {
+    fn new(code: SchemeCode, state: &SchemeState, amount: Money, context: &Context<'_>) -> Result<Self, Refusal> {
+        let too_large = || Rejection::AmountTooLarge.with("amount", amount);
+        let (_, nav) = state.navs.last_key_value().ok_or_else(|| Rejection::NoPrice.with("scheme", code))?;
+        let needed = amount.units_at(*nav, Rounding::Up).ok_or_else(too_large)?;
+        let margin = context.policy.redemption_margin(context.now.date()).of(amount, Rounding::Up);
+        let with_margin = margin.and_then(|margin| amount.checked_add(margin)?.units_at(*nav, Rounding::Up));
+        Ok(Self { amount, needed, with_margin: with_margin.ok_or_else(too_large)? })
+    }
 }
 
 pub(super) fn send(book: &Book, send: &Send, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
@@ -143,12 +144,7 @@ fn allotted(
         return vec![record(None, None, Vec::new(), false)];
     };
     let mut mismatch = Vec::new();
-    let invested = *amount - allotment.stamp_duty.unwrap_or_default();
-    if (allotment.units - UNITS_TOLERANCE).compare_worth(allotment.nav, invested).is_gt()
-        || (allotment.units + UNITS_TOLERANCE).compare_worth(allotment.nav, invested).is_lt()
-    {
-        mismatch.push(Mismatch::Units);
-    }
+    check_units(allotment, *amount - allotment.stamp_duty.unwrap_or_default(), &mut mismatch);
     check_nav(*scheme, allotment.nav_date, allotment.nav, context, &mut mismatch);
     let mut events = if order.status == Status::Requested { sent(order, id) } else { Vec::new() };
     events.push(record(Some(*scheme), Some(*amount), mismatch, true));
@@ -170,6 +166,8 @@ fn redeemed(
         return Err(Rejection::PayoutRequired.with("fund_order_id", id));
     };
     let mut mismatch = Vec::new();
+    // An exit load or a tax that the registrar has kept back is in no report: the difference says so.
+    check_units(allotment, amount, &mut mismatch);
     check_nav(*scheme, allotment.nav_date, allotment.nav, context, &mut mismatch);
     if book.folios.get(&(*scheme, *folio)).is_none_or(|holding| allotment.units > holding.units) {
         mismatch.push(Mismatch::BeyondHolding);
@@ -212,6 +210,16 @@ fn posted(amount: Money, reason: Reason, id: FundOrderId, settlement_date: Optio
 fn folio_changed(book: &Book, scheme: SchemeCode, folio: Folio, moved: Units) -> EventData {
     let before = book.folios.get(&(scheme, folio)).map_or(Units::ZERO, |holding| holding.units);
     EventData::FolioChanged(FolioChanged { scheme, folio, moved, units: before + moved })
+}
+
+/// Whether the units are worth the amount at the NAV.
+fn check_units(allotment: &Allotment, amount: Money, mismatch: &mut Vec<Mismatch>) {
+    let Allotment { units, nav, .. } = *allotment;
+    if (units - UNITS_TOLERANCE).compare_worth(nav, amount).is_gt()
+        || (units + UNITS_TOLERANCE).compare_worth(nav, amount).is_lt()
+    {
+        mismatch.push(Mismatch::Units);
+    }
 }
 
 fn check_nav(code: SchemeCode, date: Date, nav: Nav, context: &Context<'_>, mismatch: &mut Vec<Mismatch>) {

@@ -2,7 +2,7 @@
 
 use super::{
     Book, Context, cover,
-    days::session_closes,
+    days::{session_closes, settlement_date},
     fills::Sale,
     now,
     orders::{block_of, check_shares},
@@ -13,6 +13,7 @@ use crate::{
     event::{Event, EventData},
     ids::{Exchange, InstrumentId, OrderId},
     intraday::{Convert, Converted, Intraday, SquareOff, part},
+    market::Listing,
     money::{Money, Quantity},
     order::{DueTo, Order, OrderType, Product, Reblocked, Requested, Side, Validity, Waiting},
     position::{Changed, Position, Reason, Shares},
@@ -140,7 +141,8 @@ pub(super) fn squares_off(
     context: &Context<'_>,
 ) -> Option<(Timestamp, Timestamp)> {
     let standing = book.intraday.get(&(session_date, instrument))?;
-    if standing.squaring_off || standing.square_offs >= SQUARE_OFFS_MAX || standing.position.quantity.is_zero() {
+    let is_closed = standing.position.quantity.is_zero() || standing.is_short_delivery;
+    if is_closed || standing.squaring_off || standing.square_offs >= SQUARE_OFFS_MAX {
         return None;
     }
     let session = context.market.calendar.session(context.calendar, instrument.exchange()?, session_date)?;
@@ -220,90 +222,188 @@ pub(super) fn square_off(book: &Book, asked: &SquareOff, context: &Context<'_>) 
     )])
 }
 
+/// Of what is open, the shares that can be delivered: all that was bought, and of what was sold no more than what is
+/// held, free, and settles with the sale at the latest.
+pub(super) fn deliverable(
+    book: &Book,
+    session_date: Date,
+    instrument: InstrumentId,
+    context: &Context<'_>,
+) -> Quantity {
+    let none = Quantity::ZERO;
+    let open = position(book, session_date, instrument).quantity;
+    if !open.is_negative() {
+        return open;
+    }
+    let (Some(exchange), Some(position)) = (instrument.exchange(), book.positions.get(&instrument)) else {
+        return none;
+    };
+    let date = settlement_date(book, instrument, exchange, session_date, context);
+    let day = position.days.get(&(exchange, session_date));
+    let bought_today = day.map_or(none, |day| day.bought - day.drawn.bought_today).min(position.shares.bought_today);
+    let t1: Quantity = position.t1.range(..=date).map(|(_, lot)| *lot).sum();
+    let held = bought_today.max(none) + position.shares.settled.max(none) + t1;
+    let free = (position.shares.total() - position.blocked).max(none);
+    (-open).min(held).min(free)
+}
+
+/// When what is left open of a session can become delivery: when the session ends, or, of what was short of shares
+/// then, once some are there; nothing while there are none.
+pub(super) fn delivers_at(
+    book: &Book,
+    session_date: Date,
+    instrument: InstrumentId,
+    context: &Context<'_>,
+) -> Option<Timestamp> {
+    let standing = book.intraday.get(&(session_date, instrument))?;
+    let waits = standing.position.quantity.is_zero()
+        || standing.is_short_delivery && deliverable(book, session_date, instrument, context).is_zero();
+    (!waits).then(|| ends_at(session_date, instrument, context))
+}
+
 /// Makes delivery of a position: asked for by the account's holder, or by the back office when the session is over.
+///
+/// The back office delivers what can be delivered. What was sold and is not there stays open: its proceeds are not
+/// posted, and its margin stays blocked towards the close-out (NSE Clearing, capital market: the auction's price, else
+/// the highest from the trade to the auction or 20% above that day's close, whichever is higher). It ends with the
+/// trade that closes it out, told as one of an order of its session, or with shares that come to be held.
 pub(super) fn convert(book: &Book, asked: &Convert, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     if !asked.quantity.is_positive() {
         return Err(Rejection::QuantityNotPositive.with("quantity", asked.quantity));
-    }
-    if (asked.from, asked.to) != (Product::Mis, Product::Cnc) {
-        return Err(Rejection::ConversionNotAllowed.into());
     }
     let instrument = asked.instrument;
     let unknown = || Rejection::UnknownInstrument.with("instrument", instrument);
     let listing = context.market.instruments.get(&instrument).ok_or_else(unknown)?;
     let exchange = instrument.exchange().ok_or_else(unknown)?;
-    let trade_date = asked.trade_date.unwrap_or_else(|| context.now.date());
-    let position = position(book, trade_date, instrument);
-    let side = if position.quantity.is_negative() { Side::Sell } else { Side::Buy };
+    if (asked.from, asked.to) != (Product::Mis, Product::Cnc) {
+        return Err(Rejection::ConversionNotAllowed.into());
+    }
+    match asked.trade_date {
+        Some(trade_date) => {
+            let quantity = left_open(book, asked, trade_date, context)?;
+            let is_late = book.intraday.get(&(trade_date, instrument)).is_some_and(|left| left.is_short_delivery);
+            let at = if is_late { context.now } else { ends_at(trade_date, instrument, context) };
+            let conversion = Conversion::new(book, asked, exchange, trade_date, quantity, context)?;
+            Ok(conversion.events(book, asked, at))
+        }
+        None => {
+            let trade_date = context.now.date();
+            check_asked(book, asked, listing, trade_date)?;
+            let conversion = Conversion::new(book, asked, exchange, trade_date, asked.quantity, context)?;
+            let (side, value, after) = (conversion.side, conversion.value, conversion.after);
+            let paid = if side == Side::Buy { value } else { -conversion.delivered.usable.unwrap_or_default() };
+            let margin = position(book, trade_date, instrument).margin;
+            cover(book, paid - (margin - after.margin) + conversion.margins.added(book))?;
+            Ok(conversion.events(book, asked, context.now))
+        }
+    }
+}
+
+/// What the back office makes delivery of: what can be delivered of a position whose session is over.
+fn left_open(book: &Book, asked: &Convert, trade_date: Date, context: &Context<'_>) -> Result<Quantity, Refusal> {
+    let open = Quantity::new(position(book, trade_date, asked.instrument).quantity.shares().abs());
+    match delivers_at(book, trade_date, asked.instrument, context) {
+        Some(due_at) if context.now >= due_at && asked.quantity <= open => {
+            Ok(asked.quantity.min(deliverable(book, trade_date, asked.instrument, context)))
+        }
+        Some(due_at) => Err(Rejection::NotDue.with("due_at", due_at)),
+        None => Err(Rejection::NotDue.into()),
+    }
+}
+
+/// What the holder asks for: today's position, less what pending orders that close it count on, and of a short one no
+/// more than the shares to deliver.
+fn check_asked(book: &Book, asked: &Convert, listing: &Listing, trade_date: Date) -> Result<(), Refusal> {
+    let position = position(book, trade_date, asked.instrument);
+    let side = position.closing_side().opposite();
     let open = Quantity::new(position.quantity.shares().abs());
-    let ends = asked.trade_date.map(|date| ends_at(date, instrument, context));
-    if let Some(due_at) = ends.filter(|due_at| context.now < *due_at || asked.quantity > open) {
-        return Err(Rejection::NotDue.with("due_at", due_at));
+    let closes: Quantity = pending_orders(book, trade_date, asked.instrument)
+        .filter(|(_, order)| order.side != side)
+        .map(|(_, order)| order.counted_on())
+        .sum();
+    if asked.quantity > open - closes {
+        let figures = Rejection::InsufficientShares.with("needed", asked.quantity);
+        return Err(figures.with("held", open).with("blocked", closes));
     }
-    if ends.is_none() {
-        // Pending orders that close count on their part of the position.
-        let closes: Quantity = pending_orders(book, trade_date, instrument)
-            .filter(|(_, order)| order.side != side)
-            .map(|(_, order)| order.counted_on())
-            .sum();
-        if asked.quantity > open - closes {
-            let figures = Rejection::InsufficientShares.with("needed", asked.quantity);
-            return Err(figures.with("held", open).with("blocked", closes));
+    if side == Side::Sell {
+        check_shares(book, listing, asked.instrument, asked.quantity)?;
+    }
+    Ok(())
+}
+
+/// A position, or a part of it, as delivery.
+struct Conversion {
+    trade_date: Date,
+    side: Side,
+    quantity: Quantity,
+    value: Money,
+    after: Intraday,
+    margins: Margins,
+    delivered: Delivered,
+}
+
+impl Conversion {
+    fn new(
+        book: &Book,
+        asked: &Convert,
+        exchange: Exchange,
+        trade_date: Date,
+        quantity: Quantity,
+        context: &Context<'_>,
+    ) -> Result<Self, Refusal> {
+        let too_large = || Rejection::AmountTooLarge.with("quantity", quantity);
+        let instrument = asked.instrument;
+        let position = position(book, trade_date, instrument);
+        let side = position.closing_side().opposite();
+        let open = Quantity::new(position.quantity.shares().abs());
+        let value = part(position.value, quantity, open).ok_or_else(too_large)?;
+        let signed = if side == Side::Buy { quantity } else { -quantity };
+        let left =
+            Intraday { quantity: position.quantity - signed, value: position.value - value, margin: Money::ZERO };
+        let after = left.on_margin(context.policy.intraday_margin(trade_date)).ok_or_else(too_large)?;
+        let delivered = Delivered::new(book, instrument, exchange, trade_date, side, quantity, value, context)
+            .ok_or_else(too_large)?;
+        let margins = margins(book, trade_date, instrument, Some(after.quantity), None).ok_or_else(too_large)?;
+        Ok(Self { trade_date, side, quantity, value, after, margins, delivered })
+    }
+
+    fn events(self, book: &Book, asked: &Convert, at: Timestamp) -> Vec<Event> {
+        let (instrument, trade_date) = (asked.instrument, self.trade_date);
+        let signed = if self.side == Side::Buy { self.quantity } else { -self.quantity };
+        let settlement_date = self.delivered.settlement_date;
+        let mut events = vec![EventData::PositionConverted(Converted {
+            instrument,
+            trade_date,
+            from: asked.from,
+            to: asked.to,
+            side: self.side,
+            quantity: self.quantity,
+            value: self.value,
+            settlement_date,
+            drawn: self.delivered.drawn,
+            usable: self.delivered.usable,
+            after: self.after,
+            reblocked: self.margins.others,
+        })];
+        if !self.quantity.is_zero() {
+            events.push(EventData::PositionChanged(Changed {
+                instrument,
+                product: Product::Mis,
+                reason: Reason::Converted,
+                moved: Shares { bought_today: -signed, ..Shares::default() },
+                position: Shares { bought_today: total(book, instrument) - signed, ..Shares::default() },
+            }));
+            events.push(EventData::PositionChanged(self.delivered.changed));
+            events.push(EventData::CashPosted(Posted {
+                amount: if self.side == Side::Buy { -self.value } else { self.value },
+                reason: CashReason::Conversion,
+                reference: format!("{trade_date}/{instrument}").into(),
+                settlement_date: Some(settlement_date),
+                usable: self.delivered.usable,
+            }));
         }
-        if side == Side::Sell {
-            check_shares(book, listing, instrument, asked.quantity)?;
-        }
+        events.into_iter().map(|data| Event { effective_at: at, data }).collect()
     }
-    let too_large = || Rejection::AmountTooLarge.with("quantity", asked.quantity);
-    let value = part(position.value, asked.quantity, open).ok_or_else(too_large)?;
-    let signed = if side == Side::Buy { asked.quantity } else { -asked.quantity };
-    let left = Intraday { quantity: position.quantity - signed, value: position.value - value, margin: Money::ZERO };
-    let after = left.on_margin(context.policy.intraday_margin(trade_date)).ok_or_else(too_large)?;
-    let delivered = Delivered::new(book, instrument, exchange, trade_date, side, asked.quantity, value, context)
-        .ok_or_else(too_large)?;
-    let settlement_date = delivered.settlement_date;
-    let margins = margins(book, trade_date, instrument, Some(after.quantity), None).ok_or_else(too_large)?;
-    if ends.is_none() {
-        let paid = if side == Side::Buy { value } else { -delivered.usable.unwrap_or_default() };
-        cover(book, paid - (position.margin - after.margin) + margins.added(book))?;
-    }
-    let converted = Converted {
-        instrument,
-        trade_date,
-        from: asked.from,
-        to: asked.to,
-        side,
-        quantity: asked.quantity,
-        value,
-        settlement_date,
-        drawn: delivered.drawn,
-        usable: delivered.usable,
-        after,
-        reblocked: margins.others,
-    };
-    let intraday = Changed {
-        instrument,
-        product: Product::Mis,
-        reason: Reason::Converted,
-        moved: Shares { bought_today: -signed, ..Shares::default() },
-        position: Shares { bought_today: total(book, instrument) - signed, ..Shares::default() },
-    };
-    let posted = Posted {
-        amount: if side == Side::Buy { -value } else { value },
-        reason: CashReason::Conversion,
-        reference: format!("{trade_date}/{instrument}").into(),
-        settlement_date: Some(settlement_date),
-        usable: delivered.usable,
-    };
-    let at = ends.unwrap_or(context.now);
-    Ok([
-        EventData::PositionConverted(converted),
-        EventData::PositionChanged(intraday),
-        EventData::PositionChanged(delivered.changed),
-        EventData::CashPosted(posted),
-    ]
-    .map(|data| Event { effective_at: at, data })
-    .into())
 }
 
 /// What an account has open in an instrument, over all sessions: a late trade may leave one of a past day.
@@ -330,8 +430,7 @@ impl Delivered {
         value: Money,
         context: &Context<'_>,
     ) -> Option<Self> {
-        let days = context.policy.settlement_days(trade_date);
-        let settlement_date = context.market.calendar.settlement_date(context.calendar, exchange, trade_date, days);
+        let settlement_date = settlement_date(book, instrument, exchange, trade_date, context);
         let empty = Position::default();
         let position = book.positions.get(&instrument).unwrap_or(&empty);
         let (moved, drawn, usable) = match side {

@@ -1,10 +1,13 @@
 //! What leaves the book, and when: orders, fund orders and known trades, each some days after it is settled.
 //!
+//! Of trades that a venue told, the days between the first and the last that left are all that is kept: two dates,
+//! however many they were.
+//!
 //! Decided by what is recorded alone, so that every fold of the log forgets the same with the same entry. A trade
 //! that waits for an operator never leaves; one of an order leaves with it.
 
 use super::{Book, TradeKey};
-use crate::{order::leaves_on, time::Date};
+use crate::{ids::TradeId, order::leaves_on, time::Date};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -55,15 +58,30 @@ pub(super) fn leave(book: &mut Book, today: Date) {
     if gone.is_empty() && lone.is_empty() {
         return;
     }
+    // An imported trade stays while an order of its day does, as the venue may tell it as that order's, and while one
+    // of its number waits, as an operator may assign it.
+    let sessions: HashSet<Date> = book.orders.values().map(|order| order.session_date).collect();
     let waiting: HashSet<TradeKey> = book.unmatched.values().map(super::UnmatchedFill::key).collect();
-    let orders = &book.orders;
+    let numbers: HashSet<(Date, TradeId)> = waiting.iter().map(|key| (key.1, key.2)).collect();
+    let (orders, leaving, forgotten) = (&book.orders, &mut book.leaving, &mut book.forgotten);
     book.trades.retain(|key, content| {
         let leaves = match content.order {
             Some(seq) if orders.contains_key(&seq) => false,
             Some(seq) => gone.contains(&seq) || lone.contains(key),
             None => lone.contains(key),
         };
-        !leaves || waiting.contains(key)
+        if !leaves || waiting.contains(key) {
+            return true;
+        }
+        if content.imported && (sessions.contains(&key.1) || numbers.contains(&(key.1, key.2))) {
+            leaving.trades.entry(today.next()).or_default().push(*key);
+            return true;
+        }
+        if content.order.is_some() {
+            let (first, last) = forgotten.unwrap_or((key.1, key.1));
+            *forgotten = Some((first.min(key.1), last.max(key.1)));
+        }
+        false
     });
 }
 

@@ -39,10 +39,10 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 4;
+pub const RULES: u32 = 5;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
-pub const SHAPE: u32 = 4;
+pub const SHAPE: u32 = 5;
 
 /// What makes a trade known: exchange, trade date, trade id, side. Of a report that leaves out the exchange or the side,
 /// the order it names stands for them: the number alone may be another trade's.
@@ -70,6 +70,8 @@ pub struct TradeContent {
     pub assigned: Option<u64>,
     /// Whether the exchange has cancelled it since.
     pub cancelled: bool,
+    /// Whether it was imported as history: its shares are counted, and never again as an order's.
+    pub imported: bool,
 }
 
 impl TradeContent {
@@ -80,6 +82,10 @@ impl TradeContent {
     /// Whether only its cancellation has been told, and nothing of the trade itself.
     fn is_only_cancelled(&self) -> bool {
         self.cancelled && self.quantity.is_zero()
+    }
+    /// Whether it is of so many shares, at the same price where both know one.
+    fn agrees(&self, quantity: Quantity, price: Option<Price>) -> bool {
+        self.quantity == quantity && (self.price == price || self.price.is_none() || price.is_none())
     }
     /// Whether a report says the same.
     fn says(&self, order: u64, quantity: Quantity, price: Price) -> bool {
@@ -137,6 +143,9 @@ pub struct Book {
     pub folios: BTreeMap<(SchemeCode, Folio), Holding>,
     /// Trades known.
     pub trades: HashMap<TradeKey, TradeContent>,
+    /// The first and the last trade date of those that a venue told and that have left: a trade of a day between them may
+    /// be one of them.
+    pub forgotten: Option<(Date, Date)>,
     /// Trades that wait for assignment, by the `seq` that recorded them.
     pub unmatched: BTreeMap<u64, UnmatchedFill>,
     /// Pending orders by session.
@@ -167,6 +176,7 @@ impl Book {
             fund_orders: BTreeMap::new(),
             folios: BTreeMap::new(),
             trades: HashMap::new(),
+            forgotten: None,
             unmatched: BTreeMap::new(),
             sessions: BTreeSet::new(),
             intraday_orders: BTreeSet::new(),
@@ -210,7 +220,7 @@ pub fn refuse(refusal: Refusal, now: Timestamp) -> Vec<Event> {
 fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
     // Facts come first: they are recorded even for an account that was never opened.
     match command {
-        Command::ReportOrder(report) => return Ok(orders::report(book, report)),
+        Command::ReportOrder(report) => return Ok(orders::report(book, report, context.now)),
         Command::RecordFill(fill) => return fills::record(book, fill, context),
         Command::CancelTrade(cancel) => return trade_cancellations::record(book, cancel, context),
         Command::ReportAllotment(report) => return funds::report(book, report, context),
@@ -255,8 +265,8 @@ fn check(book: &Book, command: &Command, context: &Context<'_>) -> Result<Vec<Ev
         Command::RequestFundPurchase(purchase) => funds::purchase(book, purchase, context),
         Command::RequestFundRedemption(redemption) => funds::redemption(book, redemption, context),
         Command::SendFundOrder(send) => funds::send(book, send, context),
-        Command::ImportTrade(import) => imports::trade(book, import),
-        Command::ImportUnits(import) => imports::units(book, import),
+        Command::ImportTrade(import) => imports::trade(book, import, context.now),
+        Command::ImportUnits(import) => imports::units(book, import, context.now),
         Command::OpenAccount(_)
         | Command::ReportOrder(_)
         | Command::RecordFill(_)

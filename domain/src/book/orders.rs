@@ -8,13 +8,13 @@ use crate::{
     market::Listing,
     money::{Money, Percent, Price, Quantity, Rounding},
     order::{
-        Accepted, Cancel, CancellationRequested, Cancelled, Expired, ModificationRequested, Modified, Modify, Order,
-        OrderType, Place, Product, Refused, Rejected, Report, ReportKind, Requested, Side, Status, Triggered, Validity,
-        Waiting,
+        Accepted, Cancel, CancellationRequested, Cancelled, Expired, Flag, ModificationRequested, Modified, Modify,
+        Order, OrderType, Place, Product, Refused, Rejected, Report, ReportKind, Requested, Side, Status, Triggered,
+        Validity, Waiting,
     },
     position::Position,
     rejection::{Refusal, Rejection},
-    time::Date,
+    time::{Date, Timestamp},
 };
 
 /// SEBI's and the exchanges' bound on changes of one order (NSE: the 26th is refused).
@@ -34,14 +34,15 @@ pub(super) fn place(book: &Book, place: &Place, context: &Context<'_>) -> Result
         trigger_price: place.trigger_price,
         market_protection: place.market_protection,
     };
+    let session = session(place.instrument, context);
+    let price_date = session.as_ref().map_or_else(|| context.now.date(), |session| session.date);
+    terms.check_amounts(price_date, context)?;
     terms.check_figures()?;
     let listing = tradable(place.instrument, context)?;
     terms.check_type()?;
     terms.check_trigger_price()?;
     check_disclosed(place.disclosed_quantity, place.quantity, place.validity)?;
     terms.check_product(listing)?;
-    let session = session(place.instrument, context);
-    let price_date = session.as_ref().map_or_else(|| context.now.date(), |session| session.date);
     terms.check_price(listing, price_date)?;
     terms.check_trigger_side(listing)?;
     let block_price = terms.block_price(listing, price_date, context)?;
@@ -91,21 +92,21 @@ pub(super) fn place(book: &Book, place: &Place, context: &Context<'_>) -> Result
 }
 
 pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
-    if modify.quantity.is_some_and(|quantity| !quantity.is_positive()) {
-        return Err(Rejection::QuantityNotPositive.into());
+    if let Some(order) = book.order(&modify.order_id) {
+        Terms::modified(order, modify).check_amounts(order.session_date, context)?;
     }
-    if [modify.price, modify.trigger_price].into_iter().flatten().any(|price| !price.is_positive()) {
-        return Err(Rejection::PriceNotPositive.into());
+    if let Some(quantity) = modify.quantity.filter(|quantity| !quantity.is_positive()) {
+        return Err(Rejection::QuantityNotPositive.with("quantity", quantity));
+    }
+    if let Some(price) = [modify.price, modify.trigger_price].into_iter().flatten().find(|price| !price.is_positive()) {
+        return Err(Rejection::PriceNotPositive.with("price", price));
     }
     let order = changeable(book, &modify.order_id)?;
     if order.modifications >= MODIFICATIONS_MAX {
         return Err(Rejection::TooManyModifications.with("modifications", order.modifications));
     }
-    let order_type = modify.order_type.unwrap_or(order.order_type);
-    let kept = |takes: bool, standing: Option<Price>| if takes { standing } else { None };
-    let price = modify.price.or(kept(order_type.has_limit(), order.price));
-    let trigger_price = modify.trigger_price.or(kept(order_type.has_trigger(), order.trigger_price));
-    let quantity = modify.quantity.unwrap_or(order.quantity);
+    let terms = Terms::modified(order, modify);
+    let Terms { order_type, price, trigger_price, quantity, .. } = terms;
     let validity = modify.validity.unwrap_or(order.validity);
     let asked = (order_type, price, trigger_price, quantity, validity);
     if asked == (order.order_type, order.price, order.trigger_price, order.quantity, order.validity) {
@@ -115,16 +116,6 @@ pub(super) fn modify(book: &Book, modify: &Modify, context: &Context<'_>) -> Res
     if quantity < done {
         return Err(Rejection::QuantityBelowFilled.with("quantity", quantity).with("filled", done));
     }
-    let terms = Terms {
-        instrument: order.instrument,
-        side: order.side,
-        product: order.product,
-        quantity,
-        order_type,
-        price,
-        trigger_price,
-        market_protection: order.market_protection.filter(|_| !order_type.has_limit()),
-    };
     let listing = tradable(order.instrument, context)?;
     terms.check_type()?;
     // What has been triggered stands as a limit order or at market: its trigger price says nothing any more.
@@ -193,8 +184,11 @@ pub(super) fn cancel(book: &Book, cancel: &Cancel, context: &Context<'_>) -> Res
 }
 
 /// A report is always recorded; one that fits no order or state has no effect.
-pub(super) fn report(book: &Book, report: &Report) -> Vec<Event> {
-    let order = book.order(&report.order_id).filter(|order| !order.status.is_final());
+pub(super) fn report(book: &Book, report: &Report, now: Timestamp) -> Vec<Event> {
+    let known = book.order(&report.order_id);
+    let flag = Flag::of_time(report.at, known.map(|order| order.requested_at), now);
+    let flag = flag.or_else(|| known.is_none().then_some(Flag::UnknownOrder));
+    let order = known.filter(|order| !order.status.is_final());
     let (order_id, reason) = (report.order_id, report.reason.clone());
     let pending = order.map_or(Quantity::ZERO, Order::pending);
     let data = match report.report {
@@ -202,42 +196,64 @@ pub(super) fn report(book: &Book, report: &Report) -> Vec<Event> {
             order_id,
             exchange_order_id: report.exchange_order_id,
             applied: order.is_some_and(|order| order.status == Status::Requested),
+            flag,
         }),
-        ReportKind::Rejected => EventData::OrderRejected(rejected(order, order_id, reason)),
+        ReportKind::Rejected => {
+            let rejected = rejected(order, order_id, reason, flag).into_iter().map(EventData::OrderRejected);
+            return rejected.map(|data| Event { effective_at: report.at, data }).collect();
+        }
         ReportKind::Triggered => {
-            EventData::OrderTriggered(Triggered { order_id, applied: order.is_some_and(Order::is_asleep) })
+            EventData::OrderTriggered(Triggered { order_id, applied: order.is_some_and(Order::is_asleep), flag })
         }
-        ReportKind::Modified => EventData::OrderModified(modified(book, order, report)),
-        ReportKind::Cancelled => {
-            EventData::OrderCancelled(Cancelled { order_id, cancelled: pending, reason, applied: order.is_some() })
-        }
+        ReportKind::Modified => EventData::OrderModified(Modified { flag, ..modified(book, known, report) }),
+        ReportKind::Cancelled => EventData::OrderCancelled(Cancelled {
+            order_id,
+            cancelled: pending,
+            reason,
+            applied: order.is_some(),
+            flag,
+        }),
         ReportKind::Expired => {
-            EventData::OrderExpired(Expired { order_id, cancelled: pending, applied: order.is_some() })
+            EventData::OrderExpired(Expired { order_id, cancelled: pending, applied: order.is_some(), flag })
         }
     };
     vec![Event { effective_at: report.at, data }]
 }
 
-fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>) -> Rejected {
-    let (refused, cancelled, blocked, applied) = match order {
-        Some(order) if order.status == Status::Requested => (Refused::Order, order.pending(), None, true),
-        Some(order) => match order.waiting {
-            Some(Waiting::Modification { .. }) => {
-                let blocked = block_of(order, order.block_price, order.pending(), order.opening);
-                (Refused::Modification, Quantity::ZERO, blocked, true)
-            }
-            Some(Waiting::Cancellation) => {
-                (Refused::Cancellation, Quantity::ZERO, order.block_price.map(|_| order.blocked), true)
-            }
-            None => (Refused::Order, Quantity::ZERO, None, false),
-        },
-        None => (Refused::Order, Quantity::ZERO, None, false),
+/// What a venue refuses: the order, while it has said nothing else of it, as venues report of an order in turn; else the
+/// change that waits. A change of an order that is refused is refused with it, and that is said first.
+fn rejected(order: Option<&Order>, order_id: OrderId, reason: Option<Box<str>>, flag: Option<Flag>) -> Vec<Rejected> {
+    let no_effect = Rejected {
+        order_id,
+        refused: Refused::Order,
+        reason: reason.clone(),
+        cancelled: Quantity::ZERO,
+        blocked: None,
+        applied: false,
+        flag,
     };
-    Rejected { order_id, refused, reason, cancelled, blocked, applied }
+    let Some(order) = order else { return vec![no_effect] };
+    let change = order.waiting.map(|waiting| {
+        let (refused, blocked) = match waiting {
+            Waiting::Modification { .. } => {
+                (Refused::Modification, block_of(order, order.block_price, order.pending(), order.opening))
+            }
+            Waiting::Cancellation => (Refused::Cancellation, order.block_price.map(|_| order.blocked)),
+        };
+        Rejected { refused, blocked, applied: true, ..no_effect.clone() }
+    });
+    let whole = (order.status == Status::Requested).then(|| Rejected {
+        cancelled: order.pending(),
+        applied: true,
+        ..no_effect.clone()
+    });
+    let rejected: Vec<Rejected> = change.into_iter().chain(whole).collect();
+    if rejected.is_empty() { vec![no_effect] } else { rejected }
 }
 
 fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
     let order_id = report.order_id;
+    // Nothing is known of it but what the venue says.
     let Some(order) = order else {
         return Modified {
             order_id,
@@ -250,6 +266,7 @@ fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
             blocked: None,
             opening: None,
             applied: false,
+            flag: None,
         };
     };
     let intraday = |opening: Quantity| (order.product == Product::Mis).then_some(opening);
@@ -267,6 +284,7 @@ fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
             blocked: order.block_price.map(|_| order.blocked),
             opening: intraday(order.opening),
             applied: false,
+            flag: None,
         };
     };
     // A fill may have overtaken the change: the venue cannot go below what is filled, and says what it granted.
@@ -300,6 +318,7 @@ fn modified(book: &Book, order: Option<&Order>, report: &Report) -> Modified {
         blocked,
         opening,
         applied: true,
+        flag: None,
     }
 }
 
@@ -327,7 +346,7 @@ fn changeable<'a>(book: &'a Book, id: &OrderId) -> Result<&'a Order, Refusal> {
 
 fn check_disclosed(disclosed: Option<Quantity>, quantity: Quantity, validity: Validity) -> Result<(), Refusal> {
     let Some(disclosed) = disclosed else { return Ok(()) };
-    let least = Quantity::new((quantity.shares() + DISCLOSED_PART - 1) / DISCLOSED_PART);
+    let least = Quantity::new(quantity.shares() / DISCLOSED_PART + (quantity.shares() % DISCLOSED_PART).signum());
     if validity == Validity::Ioc || disclosed < least || disclosed > quantity {
         let figures = Rejection::DisclosedQuantityNotAllowed.with("disclosed_quantity", disclosed);
         return Err(figures.with("least", least).with("quantity", quantity));
@@ -396,10 +415,31 @@ struct Terms {
 }
 
 impl Terms {
-    fn check_figures(&self) -> Result<(), Refusal> {
-        if let Some(price) = self.price.filter(|price| price.is_positive()) {
+    /// An order's once a change of it is granted: what is absent stays, if the type still takes it.
+    fn modified(order: &Order, modify: &Modify) -> Self {
+        let order_type = modify.order_type.unwrap_or(order.order_type);
+        Self {
+            instrument: order.instrument,
+            side: order.side,
+            product: order.product,
+            quantity: modify.quantity.unwrap_or(order.quantity),
+            order_type,
+            price: modify.price.or(order.price.filter(|_| order_type.has_limit())),
+            trigger_price: modify.trigger_price.or(order.trigger_price.filter(|_| order_type.has_trigger())),
+            market_protection: order.market_protection.filter(|_| !order_type.has_limit()),
+        }
+    }
+    /// Whether this ledger can hold what the order is worth, at its limit and at the price it blocks at.
+    fn check_amounts(&self, date: Date, context: &Context<'_>) -> Result<(), Refusal> {
+        let is_of_its_type = self.price.is_some() == self.order_type.has_limit();
+        let listing = context.market.instruments.get(&self.instrument).filter(|_| is_of_its_type);
+        let blocks_at = listing.and_then(|listing| self.block_price(listing, date, context).ok()?);
+        for price in [self.price, blocks_at].into_iter().flatten().filter(|price| price.is_positive()) {
             worth(price, self.quantity)?;
         }
+        Ok(())
+    }
+    fn check_figures(&self) -> Result<(), Refusal> {
         if !self.quantity.is_positive() {
             return Err(Rejection::QuantityNotPositive.with("quantity", self.quantity));
         }

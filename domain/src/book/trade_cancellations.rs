@@ -6,7 +6,7 @@ use crate::{
     event::{Event, EventData},
     ids::{Exchange, InstrumentId, OrderId},
     money::{Money, Quantity, Rounding},
-    order::{CancelTrade, Order, Product, Side, TradeCancelled, Undone},
+    order::{CancelTrade, Flag, Order, Product, Side, TradeCancelled, Undone},
     policy::Policy,
     position::{Changed, Day, Position, Reason, Shares},
     rejection::{Refusal, Rejection},
@@ -15,6 +15,7 @@ use crate::{
 
 /// Recorded whatever it names; a trade that is not known, or has left the book, is not undone.
 pub(super) fn record(book: &Book, cancel: &CancelTrade, context: &Context<'_>) -> Result<Vec<Event>, Refusal> {
+    let named = book.order(&cancel.order_id);
     let mut cancelled = TradeCancelled {
         order_id: cancel.order_id,
         trade_id: cancel.trade_id,
@@ -22,6 +23,7 @@ pub(super) fn record(book: &Book, cancel: &CancelTrade, context: &Context<'_>) -
         reason: cancel.reason.clone(),
         undone: None,
         unmatched: None,
+        flag: Flag::of_time(cancel.at, named.map(|order| order.requested_at), context.now),
     };
     let mut rest = Vec::new();
     match meant(book, cancel) {

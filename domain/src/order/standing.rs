@@ -8,7 +8,7 @@ use crate::{
     event::EventData,
     ids::{InstrumentId, OrderId},
     money::{Money, Percent, Price, Quantity},
-    time::Date,
+    time::{Date, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,8 @@ pub struct Order {
     pub validity: Validity,
     /// The part of the quantity that the market is shown at a time.
     pub disclosed_quantity: Option<Quantity>,
+    /// When it was asked for: nothing happens to it before.
+    pub requested_at: Timestamp,
     /// Its session.
     pub session_date: Date,
     /// Where it stands.
@@ -107,7 +109,7 @@ pub struct Order {
 
 impl Order {
     /// An order that was asked for.
-    pub fn requested(e: &Requested) -> Self {
+    pub fn requested(e: &Requested, at: Timestamp) -> Self {
         let sells_held = e.side == Side::Sell && e.product == Product::Cnc;
         Self {
             instrument: e.instrument,
@@ -123,6 +125,7 @@ impl Order {
             order_type: e.order_type,
             validity: e.validity,
             disclosed_quantity: e.disclosed_quantity,
+            requested_at: at,
             session_date: e.session_date,
             status: Status::Requested,
             block_price: e.block_price,

@@ -125,6 +125,28 @@ pub fn command(step: &Step, model: &Model, funds: &[u64], now: Timestamp) -> Com
             }
             .into()
         }
+        Step::TellAgain { trade, more, told } => {
+            let of_day = |day: i64| {
+                let days = i32::try_from(day).expect("a day") - now.date().days_since_epoch();
+                now.date().plus_days(days).start().plus_micros(36_000_000_000)
+            };
+            let known = model.trades.known.iter().rev().nth(*trade);
+            let (seq, id, day, (shares, paise), words) = known
+                .map_or((999, TradeId::new("T1").expect("id"), 20_000, (1, 1), (false, None)), |known| {
+                    (known.named, known.id, known.day, known.content.unwrap_or((3, 1_000_000)), known.told)
+                });
+            let (has_instrument, side) = told.unwrap_or(words);
+            Fill {
+                trade_id: id,
+                quantity: Quantity::new(i64::try_from(shares).expect("shares") + more),
+                price: Price::from_smallest(i64::try_from(paise).expect("a price")),
+                executed_at: of_day(day),
+                instrument: has_instrument.then(instrument),
+                side,
+                ..fill(seq, "T1", 1, "1.00")
+            }
+            .into()
+        }
         Step::Assign { unmatched, order } => {
             let seq = model.trades.unmatched().nth(*unmatched).unwrap_or(999);
             Assign { seq, order_id: order_id(named(*order)) }.into()

@@ -66,6 +66,8 @@ const ALL: &[&str] = &[
     "a position squared off in vain and delivered",
     "a long position delivered at the session's end",
     "a short position delivered at the session's end",
+    "a short position that nobody can deliver",
+    "a short position delivered later",
     "a long position converted",
     "a short position converted",
     "a conversion refused for want of cash",
@@ -85,6 +87,7 @@ const ALL: &[&str] = &[
     "an unmatched trade cancelled",
     "an assigned trade cancelled under the order it named",
     "a trade cancelled before it was told",
+    "a trade told after it was cancelled",
     "a day netted with purchases and sales",
     "a trade-to-trade day with purchases and sales",
 ];
@@ -117,8 +120,11 @@ impl Met {
                 self.meet_if(asked, "a position asked to be squared off again");
             }
             Work::Deliver(session) => {
-                let is_short = before.intraday.get(&session).is_some_and(|position| position.quantity < 0);
-                self.meet_if(is_short, "a short position delivered at the session's end");
+                let position = before.intraday.get(&session).copied().unwrap_or_default();
+                let (is_short, shares) = (position.quantity < 0, before.deliverable(session));
+                self.meet_if(is_short && shares > 0, "a short position delivered at the session's end");
+                self.meet_if(is_short && shares == 0, "a short position that nobody can deliver");
+                self.meet_if(position.is_stuck && shares > 0, "a short position delivered later");
                 self.meet_if(!is_short, "a long position delivered at the session's end");
                 let was_asked = before.square_offs.contains_key(&session);
                 self.meet_if(was_asked, "a position squared off in vain and delivered");
@@ -143,6 +149,11 @@ impl Met {
                 self.meet("a conversion refused for want of shares");
             }
             (Command::RecordFill(_), None) if events.is_empty() => self.meet("a trade told again"),
+            (Command::RecordFill(_), None)
+                if matches!(events.last(), Some(Event { data: EventData::TradeCancelled(_), .. })) =>
+            {
+                self.meet("a trade told after it was cancelled");
+            }
             (Command::CancelTrade(cancel), None) => self.cancelled(before, cancel.order_id.seq, events),
             _ => {}
         }

@@ -46,6 +46,12 @@ pub enum Step {
         hours_ago: i64,
         told: Told,
     },
+    /// A trade that is known, in the words it came in or in fewer or more, mostly as it was.
+    TellAgain {
+        trade: usize,
+        more: i64,
+        told: Option<Told>,
+    },
     Assign {
         unmatched: usize,
         order: usize,
@@ -178,8 +184,8 @@ fn step() -> impl Strategy<Value = Step> {
         ReportKind::Expired,
     ]);
     let hours_ago = || prop_oneof![4 => Just(0i64), 1 => 0i64..60];
-    let told = (prop::bool::weighted(0.1), prop::option::weighted(0.1, sides()));
-    let fill = (order(), 0u8..20, prop::option::of(1i64..30), ticks(), hours_ago(), told);
+    let told = || (prop::bool::weighted(0.1), prop::option::weighted(0.1, sides()));
+    let fill = (order(), 0u8..20, prop::option::of(1i64..30), ticks(), hours_ago(), told());
     prop_oneof![
         3 => (1i64..1_500_000).prop_map(Step::Deposit),
         2 => prop::option::weighted(0.6, 1i64..400_000).prop_map(Step::Withdraw),
@@ -192,6 +198,8 @@ fn step() -> impl Strategy<Value = Step> {
         11 => fill.prop_map(|(order, trade, quantity, ticks, hours_ago, told)| {
             Step::Fill { order, trade, quantity, ticks, hours_ago, told }
         }),
+        2 => (0usize..6, prop_oneof![4 => Just(0i64), 1 => 1i64..3], prop::option::of(told()))
+            .prop_map(|(trade, more, told)| Step::TellAgain { trade, more, told }),
         2 => (0usize..4, order()).prop_map(|(unmatched, order)| Step::Assign { unmatched, order }),
         5 => (prop::option::weighted(0.9, 0usize..9), order())
             .prop_map(|(trade, order)| Step::CancelTrade { trade, order }),

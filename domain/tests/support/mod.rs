@@ -7,7 +7,7 @@ use domain::{
     history::{ImportTrade, ImportUnits, Kind},
     ids::*,
     intraday::Convert,
-    market::{DayNav, DayPrice, Instrument, LastPrice, Scheme},
+    market::{CalendarDay, DayKind, DayNav, DayPrice, Instrument, LastPrice, Scheme},
     money::*,
     order::*,
     testing::{Given, given},
@@ -85,6 +85,18 @@ pub fn closed(day: &str, close: &str) -> DayPrice {
         close,
         previous_close: None,
         volume: None,
+        corrects: None,
+    }
+}
+/// A day on which nothing trades and nothing settles.
+pub fn holiday(day: &str) -> CalendarDay {
+    CalendarDay {
+        exchange: Exchange::new("NSE").expect("exchange"),
+        date: date(day),
+        kind: DayKind::Holiday,
+        open: None,
+        close: None,
+        settlement: None,
         corrects: None,
     }
 }

@@ -26,12 +26,12 @@ const PLACES: &str = "
     order by is_end, entry_offset";
 
 /// The log, with the journal as its index of accounts.
-pub struct IndexedLog {
+pub struct Indexed {
     log: Arc<dyn EventLog>,
     views: Postgres,
 }
 
-impl IndexedLog {
+impl Indexed {
     /// Of this log, whose views these are.
     pub fn new(log: Arc<dyn EventLog>, views: Postgres) -> Self {
         Self { log, views }
@@ -77,7 +77,7 @@ impl IndexedLog {
     }
 }
 
-impl EventLog for IndexedLog {
+impl EventLog for Indexed {
     fn partitions(&self, topic: Topic) -> u32 {
         self.log.partitions(topic)
     }

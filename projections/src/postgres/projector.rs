@@ -55,8 +55,17 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Begins to fold each partition from its checkpoint on, on the current runtime; all of them, unless some are given.
-    pub fn start(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, given: Option<Given>) -> Self {
+    /// Begins to fold every partition from its checkpoint on, on the current runtime.
+    pub fn start(log: Arc<dyn EventLog>, views: Postgres, clock: Clock) -> Self {
+        Self::start_with(log, views, clock, None)
+    }
+
+    /// The same of those partitions alone that are given, while they are.
+    pub fn start_given(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, given: Given) -> Self {
+        Self::start_with(log, views, clock, Some(given))
+    }
+
+    fn start_with(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, given: Option<Given>) -> Self {
         let start = Position::start(views.partitions(Topic::Ledger), views.partitions(Topic::Market));
         let (position, watched) = watch::channel(start);
         let (stopping, mut tasks) = (watch::Sender::new(false), JoinSet::new());
@@ -104,15 +113,9 @@ impl Projector {
     }
 }
 
-/// Folds what is given, or everything, until `stopping` says so or nothing is left, and what is under way then to its end.
-pub async fn project(
-    log: Arc<dyn EventLog>,
-    views: Postgres,
-    clock: Clock,
-    given: Option<Given>,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let mut projector = Projector::start(log, views, clock, given);
+/// Folds everything until `stopping` says so or nothing is left, and what is under way then to its end.
+pub async fn project(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, mut stopping: watch::Receiver<bool>) {
+    let mut projector = Projector::start(log, views, clock);
     tokio::select! {
         () = projector.ended() => {}
         () = says(&mut stopping, |stopping| *stopping) => projector.stop().await,

@@ -111,7 +111,7 @@ async fn after_any_history_the_rows_are_those_of_the_store_in_memory() {
         wander(&mut ledger, &mut draws, 500);
         let log = ledger.log().await;
         let views = own.views(&log).await;
-        let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+        let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
         for _ in 0..3 {
             let expected = replayed(&log).await;
             caught_up(&projector, &expected).await;
@@ -177,7 +177,7 @@ async fn orders_and_trades_that_left_stay_in_the_tables_as_they_were() {
     ledger.trade(&who, "ALFA", Side::Buy, 10, "100.00");
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     caught_up(&projector, &replayed(&log).await).await;
     ledger.at("2027-01-11T10:00:00+05:30").all_due(&who);
     // Requested, and gone within one batch.
@@ -216,7 +216,7 @@ async fn a_person_reads_exact_figures_in_the_fields_own_words() {
     ledger.fact(LastPrice { instrument: crate::testing::instrument("ALFA"), last: price("101.05"), at: ledger.now() });
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     let replayed = replayed(&log).await;
     caught_up(&projector, &replayed).await;
     projector.stop().await;
@@ -254,7 +254,7 @@ async fn two_projectors_at_once_write_each_record_once() {
     wander(&mut ledger, &mut draws, 200);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock());
     let (one, other) = (start(), start());
     for _ in 0..10 {
         wander(&mut ledger, &mut draws, 30);
@@ -281,7 +281,7 @@ async fn a_partition_is_folded_where_it_is_given_and_goes_on_elsewhere_when_it_i
     let (odd, even): (BTreeSet<_>, BTreeSet<_>) = all.into_iter().partition(|(_, partition)| partition % 2 == 1);
     let (one_given, one) = watch::channel(odd.clone());
     let (other_given, other) = watch::channel(even.clone());
-    let start = |given| Projector::start(Arc::new(log.clone()), views.clone(), clock(), Some(given));
+    let start = |given| Projector::start_given(Arc::new(log.clone()), views.clone(), clock(), given);
     let (one, other) = (start(one), start(other));
     for (of_one, of_other) in [(&odd, &even), (&even, &odd), (&odd, &even)] {
         one_given.send_replace(of_one.clone());
@@ -335,7 +335,7 @@ async fn an_entry_that_nobody_can_read_stops_its_partition_of_its_views_and_othe
     wander(&mut ledger, &mut draws, 150);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let start = || Projector::start(Arc::new(log.clone()), views.clone(), clock());
     let projector = start();
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
@@ -382,7 +382,7 @@ async fn an_entry_that_one_view_cannot_fold_stops_that_view_in_that_partition_on
     let deposited = EventData::CashDeposited(domain::cash::Deposited { amount: most });
     append_changed(&log, 1, |entry| entry.events[0].data = deposited).await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
     projector.stop().await;
@@ -411,7 +411,7 @@ async fn a_partition_that_contradicts_itself_is_not_read_further_and_others_go_o
     again.headers.after = again.headers.source;
     log.append(Topic::Ledger, 1, None, vec![again]).await.expect("it lands");
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     caught_up(&projector, &expected).await;
     projector.stop().await;
     let stops = views.stops().await.expect("stops");
@@ -426,7 +426,7 @@ async fn the_journal_says_which_entry_answered_a_command_and_where_an_accounts_e
     wander(&mut ledger, &mut draws, 120);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     for partition in 0..3 {
@@ -470,7 +470,7 @@ async fn views_of_another_log_or_shape_are_refused_until_they_are_cleared() {
     ledger.open(&account(1), "5.00");
     let (log, other) = (ledger.log().await, Memory::new(1));
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     let refused = Postgres::open(own.database.clone(), &other).await.err().expect("of another log");
@@ -490,7 +490,7 @@ async fn a_row_that_somebody_damaged_is_named_and_not_believed() {
     ledger.open(&account(1), "5.00");
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     own.run("update accounts set row = '\\x00'").await;
@@ -535,7 +535,7 @@ async fn a_rejected_order_and_a_sale_that_nothing_covers_are_there_as_such() {
     ledger.command(&who, sale);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
     projector.stop().await;

@@ -212,7 +212,7 @@ impl<'a> Reading<'a> {
         instrument: Option<&InstrumentId>,
         page: &Page<'_>,
     ) -> Result<List<HoldingAnswer<'a>>, Error> {
-        self.need(&[View::Portfolio, View::Pnl, View::Prices])?;
+        self.need(&[View::Orders, View::Portfolio, View::Pnl, View::Prices])?;
         let after = page.key()?;
         let rows = self
             .held(instrument, after.as_deref())
@@ -285,7 +285,7 @@ impl<'a> Reading<'a> {
     }
 
     fn holding(&self, instrument: &'a InstrumentId, shares: Shares) -> HoldingAnswer<'a> {
-        let standing = self.rows.pnl.instruments.get(instrument).map(|of| of.standing()).unwrap_or_default();
+        let standing = self.standing(instrument);
         let known = Quantity::new(standing.quantity - standing.unknown_quantity);
         let quantity = shares.settled + shares.t1;
         let last_price = self.prices.quote(instrument).last;

@@ -1,10 +1,17 @@
 //! Profit and loss by instrument and folio: realised, provisional until the day is netted, unrealised at the last prices.
 
 use super::Reading;
-use crate::{Error, List, Page, lots::Gains, page::after_key, view::View};
+use crate::{
+    Error, List, Page,
+    lots::Gains,
+    page::after_key,
+    pnl::{Day, Standing},
+    view::View,
+};
 use domain::{
     ids::{AccountId, Folio, InstrumentId, SchemeCode},
     money::{Money, Quantity, Rounding, Units},
+    order::Order,
 };
 use serde::Serialize;
 
@@ -69,7 +76,7 @@ pub struct PnlAnswer<'a> {
 impl<'a> Reading<'a> {
     /// Profit and loss; sums are over all pages.
     pub fn pnl(&self, page: &Page<'_>) -> Result<PnlAnswer<'a>, Error> {
-        self.need(&[View::Pnl, View::Prices, View::Navs])?;
+        self.need(&[View::Orders, View::Pnl, View::Prices, View::Navs])?;
         let after = page.key()?;
         let (mut realised, mut provisional, mut unrealised) = (Money::ZERO, Money::ZERO, Money::ZERO);
         let shares = self.rows.pnl.instruments.keys().map(|id| self.pnl_of_shares(id));
@@ -85,9 +92,21 @@ impl<'a> Reading<'a> {
         Ok(PnlAnswer { account: self.account, realised, provisional, unrealised, rows })
     }
 
+    /// Lots and cost of shares; days not netted yet are netted as they are now, but of a trade-to-trade series, as the
+    /// orders of the day say.
+    pub(super) fn standing(&self, instrument: &InstrumentId) -> Standing {
+        let orders = self.rows.orders.orders();
+        let delivers_gross = |day: &Day| {
+            let of_day = |order: &Order| order.instrument == *instrument && order.session_date == day.trade_date;
+            orders.iter().any(|row| row.order.delivers_gross && of_day(&row.order))
+        };
+        let of = self.rows.pnl.instruments.get(instrument);
+        of.map(|of| of.standing_where(delivers_gross)).unwrap_or_default()
+    }
+
     fn pnl_of_shares(&self, instrument: &'a InstrumentId) -> Option<PnlRow<'a>> {
         let of = self.rows.pnl.instruments.get(instrument)?;
-        let standing = of.standing();
+        let standing = self.standing(instrument);
         let known = Quantity::new(standing.quantity - standing.unknown_quantity);
         let last = self.prices.quote(instrument).last;
         // Open intraday positions count with their sign: what was sold and not bought is owed.

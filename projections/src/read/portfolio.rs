@@ -135,12 +135,12 @@ pub struct PortfolioAnswer<'r, 'a> {
 impl<'a> Reading<'a> {
     /// Everything held, shares by instrument, intraday positions, then units by scheme and folio; totals are over all pages.
     pub fn portfolio<'r>(&'r self, page: &Page<'_>) -> Result<PortfolioAnswer<'r, 'a>, Error> {
-        self.need(&[View::Portfolio, View::Pnl, View::Prices, View::Navs])?;
+        self.need(&[View::Orders, View::Portfolio, View::Pnl, View::Prices, View::Navs])?;
         Ok(PortfolioAnswer { reading: self, after: page.key()?, limit: page.limit() })
     }
 
     fn share_row(&self, instrument: &'a InstrumentId, shares: &Shares) -> ShareRow<'a> {
-        let standing = self.rows.pnl.instruments.get(instrument).map(|of| of.standing()).unwrap_or_default();
+        let standing = self.standing(instrument);
         let Standing { unknown_quantity, cost, is_provisional, .. } = standing;
         let quantity = shares.total();
         let unknown_cost_quantity = Quantity::new(unknown_quantity);

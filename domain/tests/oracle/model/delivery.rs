@@ -28,6 +28,10 @@ impl Traded {
     pub fn is_empty(&self) -> bool {
         self.bought == 0 && self.sold == 0
     }
+    /// Bought and not sold that day.
+    pub fn unsold(&self) -> i128 {
+        self.bought - self.from_today
+    }
     pub fn has_both(&self) -> bool {
         self.bought > 0 && self.sold > 0
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Model, Refused, Work,
-    clock::{CLOSE, Day, day_of, session_of, settles_on, time_of},
+    clock::{CLOSE, Day, day_of, has_passed_close, session_of, settles_on, time_of},
     orders::{Order, Waiting},
     terms::Terms,
     up,
@@ -36,6 +36,8 @@ fn half_even(amount: i128, by: i128) -> i128 {
 pub struct Position {
     pub quantity: i128,
     pub value: i128,
+    /// Its session is over and what was sold could not be delivered: it waits for shares or for a trade.
+    pub is_stuck: bool,
 }
 
 impl Position {
@@ -144,9 +146,31 @@ impl Model {
         *self = after;
         Ok(())
     }
-    /// What a session left open becomes delivery, paid for or not.
+    /// What a session left open becomes delivery: purchases paid for or not, sales as far as there are shares.
     pub fn deliver_rest(&mut self, session: Day) {
-        self.deliver(session, self.standing(session).quantity.abs());
+        let shares = self.deliverable(session);
+        if shares > 0 {
+            return self.deliver(session, shares);
+        }
+        self.intraday.get_mut(&session).expect("open").is_stuck = true;
+    }
+    /// Of a sale no more than what is there in time and not promised.
+    pub fn deliverable(&self, session: Day) -> i128 {
+        let open = self.standing(session).quantity;
+        if open >= 0 {
+            return open;
+        }
+        let delivery = &self.delivery;
+        let bought = delivery.days.get(&session).map_or(0, |day| day.unsold()).min(delivery.today).max(0);
+        let on_their_way: i128 = delivery.t1.range(..=settles_on(session)).map(|(_, lot)| lot).sum();
+        let there = bought + on_their_way + delivery.settled.max(0);
+        (-open).min(there).min((delivery.held() - self.blocked_shares()).max(0))
+    }
+    /// Sessions that are over with something left to deliver.
+    pub fn undelivered(&self, now: Timestamp) -> Vec<Day> {
+        let over = self.intraday.iter().filter(|(session, _)| has_passed_close(**session, now));
+        let due = over.filter(|(session, position)| !position.is_stuck || self.deliverable(**session) > 0);
+        due.map(|(session, _)| *session).collect()
     }
     fn deliver(&mut self, session: Day, shares: i128) {
         let mut position = self.standing(session);

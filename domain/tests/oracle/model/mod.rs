@@ -205,7 +205,7 @@ impl Model {
         let is_over = |order: &Order| !order.is_over() && has_passed_close(order.session, now);
         due.extend(self.orders.iter().filter(|(_, order)| is_over(order)).map(|(seq, _)| Work::Expire(*seq)));
         due.extend(self.due_before_the_close(now));
-        due.extend(self.intraday.keys().filter(|session| has_passed_close(**session, now)).copied().map(Work::Deliver));
+        due.extend(self.undelivered(now).into_iter().map(Work::Deliver));
         let traded = self.delivery.days.iter().filter(|(day, traded)| **day < day_of(now) && !traded.is_empty());
         due.extend(traded.map(|(day, _)| Work::Net(*day)));
         let moves = self.cash.due.iter().filter(|(_, due)| **due != cash::Due::default()).map(|(date, _)| date);

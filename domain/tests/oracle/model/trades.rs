@@ -16,13 +16,13 @@ pub struct Trade {
     pub day: Day,
     pub id: TradeId,
     /// What the venue said besides the order's number: whether it named the instrument, and which side.
-    told: (bool, Option<Side>),
+    pub told: (bool, Option<Side>),
     /// The order it was reported for.
     pub named: u64,
     /// The order it belongs to, and its side.
     pub order: Option<(u64, Side)>,
     /// Not known while only its cancellation is.
-    content: Option<(i128, i128)>,
+    pub content: Option<(i128, i128)>,
     pub is_cancelled: bool,
     /// Whether it fitted no order when it came.
     was_unmatched: bool,
@@ -85,11 +85,30 @@ impl Model {
         let as_ordered = here().find(|trade| known_side.is_some_and(|side| trade.has_side(side)));
         let only_cancelled = here().find(|trade| trade.content.is_none() && trade.named == seq);
         let as_told = || here().filter(|trade| trade.came_as(told, seq));
+        // In the words it came in, whatever else has the number since.
+        let is_cancelled =
+            |trade: &&Trade| trade.is_cancelled && trade.order.is_none() && trade.came_as((false, None), seq);
+        if as_told().chain(here().filter(is_cancelled)).any(|trade| repeats(&trade) && trade.content.is_some()) {
+            return Ok(());
+        }
         // What came in the same words and turned out to be another order's leaves room for a trade of this one.
         let same =
             || as_told().find(repeats).or_else(|| as_told().find(|trade| side.is_none() || !trade.is_elsewhere()));
         if let Some(trade) = only_cancelled.or(as_ordered).or_else(same) {
-            return if repeats(&trade) { Ok(()) } else { Err("fill_contradicted") };
+            let is_others = |other: &Trade| other.content.is_some() || !other.is_of(seq);
+            let is_taken = || trade.content.is_none() && as_told().any(is_others);
+            if !repeats(&trade) || is_taken() {
+                return Err("fill_contradicted");
+            }
+            // What was cancelled before it was told is known from now on, in these words too, and can be contradicted.
+            if trade.content.is_none() {
+                let place = self.trades.known.iter().position(|known| std::ptr::eq(known, trade)).expect("known");
+                self.trades.known[place].content = Some(content);
+                let (order, entry) = (None, self.seq);
+                let told = Trade { order, told, was_unmatched: true, entry, ..self.trades.known[place].clone() };
+                self.trades.known.push(told);
+            }
+            return Ok(());
         }
         let fits = self.orders.get(&seq).is_some_and(|order| content.0 <= order.terms.quantity - order.filled)
             && (fill.side.is_none() || fill.side == side);

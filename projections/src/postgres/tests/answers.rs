@@ -1,7 +1,7 @@
 //! What an api answers from the database, beside what it answers from memory and the log.
 
 use super::*;
-use crate::{List, Listing, Page, Reading, past, postgres::IndexedLog, read_list};
+use crate::{List, Listing, Page, Reading, past, postgres::Indexed, read_list};
 use domain::order::Status;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ async fn both(seed: u64, steps: usize) -> (Own, Memory, Arc<Views>, Postgres) {
     wander(&mut ledger, &mut draws, steps);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     let expected = replayed(&log).await;
     caught_up(&projector, &expected).await;
     projector.stop().await;
@@ -119,7 +119,7 @@ async fn an_answer_knows_which_views_stopped() {
     ledger.poison(&account(1));
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     let answer = views.read(&account(1), |reading| reading.cash().err()).await.expect("it is asked");
@@ -142,7 +142,7 @@ async fn many_wait_for_what_another_process_folds() {
             tokio::spawn(async move { asking.wait_for(&wanted, WAIT).await })
         })
         .collect();
-    let projector = Projector::start(Arc::new(log.clone()), folding, clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), folding, clock());
     for waited in waiting {
         assert!(waited.await.expect("it does not panic").expect("it is asked"));
     }
@@ -156,7 +156,7 @@ async fn the_journal_is_the_index_of_a_log_that_has_none_however_far_it_is() {
     wander(&mut ledger, &mut draws, 150);
     let log = ledger.log().await;
     let views = own.views(&log).await;
-    let indexed = IndexedLog::new(Arc::new(log.clone()), views.clone());
+    let indexed = Indexed::new(Arc::new(log.clone()), views.clone());
     let all = records(&log, Topic::Ledger, 0).await;
     // Nothing folded, half of it, the rest, and as if the journal had stopped on the way.
     for upto in [0, all.len() / 2, all.len(), all.len() + 1] {
@@ -182,7 +182,7 @@ async fn the_journal_is_the_index_of_a_log_that_has_none_however_far_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_past_of_an_account_is_read_through_the_journal() {
     let (_own, log, expected, views) = both(61, 200).await;
-    let indexed = IndexedLog::new(Arc::new(log.clone()), views);
+    let indexed = Indexed::new(Arc::new(log.clone()), views);
     for id in expected.accounts() {
         let partition = partition_of(id.as_str(), 2);
         let offsets = log.offsets_of(Topic::Ledger, partition, id.as_str(), 0, usize::MAX).await.expect("offsets");

@@ -48,7 +48,7 @@ async fn while_the_server_is_away_nothing_is_lost_and_folding_goes_on_by_itself(
     let log = ledger.log().await;
     let database = Database::open(&url, 4).await.expect("the database opens");
     let views = Postgres::open(database, &log).await.expect("the views open");
-    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock(), None);
+    let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     for _ in 0..3 {
         // Cut while it writes.
         wander(&mut ledger, &mut draws, 40);
