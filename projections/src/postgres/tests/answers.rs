@@ -41,6 +41,9 @@ async fn every_answer_about_an_account_is_that_of_the_store_in_memory() {
         for id in expected.accounts() {
             let answer = views.read(&id, everything).await.expect("it is asked");
             assert_eq!(answer, expected.read(&id, everything), "{id}");
+            let valued = views.clone().valued_by(Arc::clone(&expected));
+            let answer = valued.read(&id, everything).await.expect("it is asked");
+            assert_eq!(answer, expected.read(&id, everything), "{id} by the market in memory");
         }
         let unknown = views.read(&account(99), everything).await.expect("it is asked");
         assert_eq!(unknown, None);
@@ -123,6 +126,9 @@ async fn an_answer_knows_which_views_stopped() {
     caught_up(&projector, &replayed(&log).await).await;
     projector.stop().await;
     let answer = views.read(&account(1), |reading| reading.cash().err()).await.expect("it is asked");
+    assert!(matches!(answer, Some(Some(Error::Stopped { offset: 3, .. }))), "{answer:?}");
+    let valued = views.valued_by(Views::new(1, 1));
+    let answer = valued.read(&account(1), |reading| reading.cash().err()).await.expect("it is asked");
     assert!(matches!(answer, Some(Some(Error::Stopped { offset: 3, .. }))), "{answer:?}");
 }
 
