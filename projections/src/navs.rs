@@ -49,6 +49,11 @@ impl SchemeRow {
             .filter(|(at, row)| navs.get(at + 1).is_none_or(|next| next.date != row.date))
             .map(|(_, row)| row)
     }
+    /// What is needed to value a unit: what it is, the latest NAV and the one before.
+    pub(crate) fn standing(&self) -> SchemeRow {
+        let navs = self.previous().into_iter().chain(self.latest()).copied().collect();
+        SchemeRow { scheme: self.scheme.clone(), navs }
+    }
     /// Every fact about a day, ascending by day and then as recorded.
     pub(crate) fn all_navs(&self) -> &[NavRow] {
         &self.navs

@@ -27,7 +27,7 @@ mod rows;
 mod waiting;
 
 use self::waiting::Seen;
-use crate::{Error, Position, account::Account, saved::SHAPE, view::Stop};
+use crate::{Error, Position, Views, account::Account, saved::SHAPE, view::Stop};
 use domain::ids::AccountId;
 use event_log::{EventLog, Topic, partition_of, postgres::Database};
 use sqlx::{PgConnection, Row};
@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 pub use indexed::Indexed;
 pub use journal::JournalEntry;
-pub use projector::{Clock, Projector, project};
+pub use projector::{Clock, Given, Projector, project};
 pub use reading::AccountAt;
 
 /// All views of one log, in a database. Clones share it.
@@ -45,6 +45,8 @@ pub struct Postgres {
     ledger_partitions: u32,
     market_partitions: u32,
     seen: Arc<Seen>,
+    /// By whose market accounts are valued, if not by the database's.
+    market: Option<Arc<Views>>,
 }
 
 /// What stops a piece of work.
@@ -75,7 +77,7 @@ impl Postgres {
     pub async fn open(database: Database, log: &dyn EventLog) -> Result<Self, Error> {
         let (ledger_partitions, market_partitions) = (log.partitions(Topic::Ledger), log.partitions(Topic::Market));
         let seen = Arc::new(Seen::new(Position::start(ledger_partitions, market_partitions)));
-        let views = Self { database, ledger_partitions, market_partitions, seen };
+        let views = Self { database, ledger_partitions, market_partitions, seen, market: None };
         let id = log.commands_id().to_string();
         let (of, shape) = views.answer(views.claim(&id)).await?;
         if of != id {
@@ -86,6 +88,13 @@ impl Postgres {
             return Err(views.unusable(&words));
         }
         Ok(views)
+    }
+
+    /// The same, valuing what it reads by the market that is followed in memory, so that the database is asked for
+    /// accounts alone.
+    #[must_use]
+    pub fn valued_by(self, market: Arc<Views>) -> Self {
+        Self { market: Some(market), ..self }
     }
 
     /// Says whose views these are, unless that is said already.

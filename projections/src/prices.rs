@@ -128,6 +128,13 @@ impl PriceRow {
     pub fn live(&self) -> Option<Live> {
         self.live.live
     }
+    /// What is needed to value a share now.
+    pub(crate) fn standing(&self) -> PriceRow {
+        let mut days: Vec<DayRow> = self.days().rev().take(2).cloned().collect();
+        days.reverse();
+        let live = LiveRow { live: self.live.live, offset: self.live.offset, ..LiveRow::default() };
+        PriceRow { days, live, quote: self.quote }
+    }
     /// Every fact about a day, ascending by day and then as recorded.
     pub(crate) fn all_days(&self) -> &[DayRow] {
         &self.days

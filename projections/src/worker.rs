@@ -81,7 +81,7 @@ pub fn follow_market(log: Arc<dyn EventLog>, views: Arc<Views>) -> Worker {
     worker
 }
 
-/// The same from what was saved of each partition on; saves from then on.
+/// Everything from what was saved of each partition on; saves from then on.
 ///
 /// # Errors
 /// When the store or the log cannot be asked; what was saved and cannot be believed is only left out.

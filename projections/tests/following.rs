@@ -9,7 +9,8 @@ use domain::{
 };
 use event_log::{EventLog, Topic};
 use projections::{
-    AsOf, Error, Page, Position, Replay, View, Views, events, follow, offsets, order_history, past, replay,
+    AsOf, Error, Page, Position, Replay, View, Views, events, follow, follow_market, offsets, order_history, past,
+    replay,
     testing::{Ledger, account, day_price, instrument, money, place},
     venue_requests,
 };
@@ -30,6 +31,22 @@ async fn following(ledger: &Ledger) -> (Arc<dyn EventLog>, Arc<Views>, projectio
     }
     assert!(views.wait_for(&end, WAIT).await, "the views reach the end");
     (log, views, worker)
+}
+
+#[tokio::test]
+async fn the_market_alone_is_followed_for_who_reads_accounts_elsewhere() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(&account(1), "500.00");
+    let log: Arc<dyn EventLog> = Arc::new(ledger.log().await);
+    let views = Views::new(1, 1);
+    let worker = follow_market(Arc::clone(&log), Arc::clone(&views));
+    let end = Position::after(Topic::Market, 0, log.tail(Topic::Market, 0).await.unwrap() - 1);
+    assert!(views.wait_for(&end, WAIT).await);
+    let alfa = views.market().quote(&instrument("ALFA")).unwrap();
+    assert_eq!(alfa.last.map(|price| price.to_string()).as_deref(), Some("100.00"));
+    worker.stop().await;
+    assert_eq!(views.position().next(Topic::Ledger, 0), Some(0));
+    assert!(views.accounts().is_empty());
 }
 
 #[tokio::test]

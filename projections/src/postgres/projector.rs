@@ -15,7 +15,12 @@ use domain::time::Timestamp;
 use event_log::{Error as LogError, EventLog, Stored, Topic};
 use futures::FutureExt;
 use parking_lot::Mutex;
-use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -39,6 +44,9 @@ const LAG_PERIOD: Duration = Duration::from_secs(1);
 /// What time it is, as whoever starts this knows; only for saying how far it is behind.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// The partitions that this process is to fold, as whoever shares them out says; it changes while all runs.
+pub type Given = watch::Receiver<BTreeSet<(Topic, u32)>>;
+
 /// The tasks that fold; they end when this is dropped.
 pub struct Projector {
     tasks: JoinSet<()>,
@@ -47,8 +55,17 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Begins to fold each partition from its checkpoint on, on the current runtime.
+    /// Begins to fold every partition from its checkpoint on, on the current runtime.
     pub fn start(log: Arc<dyn EventLog>, views: Postgres, clock: Clock) -> Self {
+        Self::start_with(log, views, clock, None)
+    }
+
+    /// The same of those partitions alone that are given, while they are.
+    pub fn start_given(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, given: Given) -> Self {
+        Self::start_with(log, views, clock, Some(given))
+    }
+
+    fn start_with(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, given: Option<Given>) -> Self {
         let start = Position::start(views.partitions(Topic::Ledger), views.partitions(Topic::Market));
         let (position, watched) = watch::channel(start);
         let (stopping, mut tasks) = (watch::Sender::new(false), JoinSet::new());
@@ -65,7 +82,8 @@ impl Projector {
                     metrics: Metrics::new(topic, partition),
                     at: Mutex::default(),
                 };
-                tasks.spawn(place.run(stopping.subscribe()));
+                let wanted = Wanted { place: (topic, partition), stopping: stopping.subscribe(), given: given.clone() };
+                tasks.spawn(place.run(wanted));
             }
         }
         Self { tasks, stopping, position: watched }
@@ -100,8 +118,54 @@ pub async fn project(log: Arc<dyn EventLog>, views: Postgres, clock: Clock, mut 
     let mut projector = Projector::start(log, views, clock);
     tokio::select! {
         () = projector.ended() => {}
-        () = stopped(&mut stopping) => projector.stop().await,
+        () = says(&mut stopping, |stopping| *stopping) => projector.stop().await,
     }
+}
+
+/// Whether a partition is to be folded here and now.
+struct Wanted {
+    place: (Topic, u32),
+    stopping: watch::Receiver<bool>,
+    given: Option<Given>,
+}
+
+impl Wanted {
+    /// Waits until it is, or until all is to stop; says whether it is.
+    async fn begins(&mut self) -> bool {
+        let Self { place, stopping, given } = self;
+        let given = async {
+            let Some(given) = given else { return };
+            if given.wait_for(|given| given.contains(place)).await.is_err() {
+                // Nobody gives anything any more.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = says(stopping, |stopping| *stopping) => false,
+            () = given => true,
+        }
+    }
+
+    /// Waits until it is not.
+    async fn ends(&mut self) {
+        let Self { place, stopping, given } = self;
+        let taken = async {
+            match given {
+                None => std::future::pending().await,
+                Some(given) => says(given, |given| !given.contains(place)).await,
+            }
+        };
+        tokio::select! {
+            () = says(stopping, |stopping| *stopping) => {}
+            () = taken => {}
+        }
+    }
+}
+
+/// Waits until a value is as asked for, or whoever would change it is gone.
+async fn says<T>(watched: &mut watch::Receiver<T>, asked: impl FnMut(&T) -> bool) {
+    drop(watched.wait_for(asked).await);
 }
 
 struct Place {
@@ -120,25 +184,33 @@ struct Place {
 enum Left {
     /// For good.
     Ended,
+    /// Until it is given again.
+    Taken,
     /// Until it is loaded again.
     Overtaken,
 }
 
 impl Place {
-    async fn run(self, stopping: watch::Receiver<bool>) {
+    async fn run(self, wanted: Wanted) {
         tokio::select! {
-            () = self.fold(stopping) => {}
+            () = self.fold(wanted) => {}
             // It never ends, and goes on while the database is away.
             () = self.tell_lag() => {}
         }
     }
 
-    async fn fold(&self, mut stopping: watch::Receiver<bool>) {
+    async fn fold(&self, mut wanted: Wanted) {
         let Self { topic, partition, .. } = *self;
         let mut wait = RETRY_WAIT_MIN;
-        while !*stopping.borrow() {
-            let followed = AssertUnwindSafe(self.follow(&mut stopping, &mut wait)).catch_unwind().await;
+        while wanted.begins().await {
+            let followed = AssertUnwindSafe(self.follow(&mut wanted, &mut wait)).catch_unwind().await;
             match followed {
+                Ok(Ok(Left::Taken)) => {
+                    // How far it is behind is for whoever has it now to say.
+                    *self.at.lock() = None;
+                    self.metrics.is_not_behind();
+                    continue;
+                }
                 Ok(Ok(Left::Ended) | Err(Error::Log(LogError::Closed))) => return,
                 Ok(Ok(Left::Overtaken)) => {
                     // Whoever is overtaken again and again stands by, and tries seldom.
@@ -151,7 +223,7 @@ impl Place {
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = stopped(&mut stopping) => return,
+                () = wanted.ends() => {}
             }
             wait = (wait * 2).min(RETRY_WAIT_MAX);
         }
@@ -164,7 +236,7 @@ impl Place {
     }
 
     /// Folds from the checkpoint on until something is in the way.
-    async fn follow(&self, stopping: &mut watch::Receiver<bool>, wait: &mut Duration) -> Result<Left, Error> {
+    async fn follow(&self, wanted: &mut Wanted, wait: &mut Duration) -> Result<Left, Error> {
         let Self { topic, partition, .. } = *self;
         let mut place = Partition::load(&self.views, topic, partition).await?;
         let (next, end) = (place.next(), self.log.tail(topic, partition).await?);
@@ -176,7 +248,7 @@ impl Place {
         let mut reading = Reading::start(Arc::clone(&self.log), topic, partition, next);
         loop {
             let batch = tokio::select! {
-                () = stopped(stopping) => return Ok(Left::Ended),
+                () = wanted.ends() => return Ok(Left::Taken),
                 batch = reading.next() => batch,
             };
             let Some(batch) = batch else { return Ok(Left::Ended) };
@@ -223,11 +295,6 @@ impl Place {
             }
         }
     }
-}
-
-/// Waits until it is to stop, or whoever would say so is gone.
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    drop(stopping.wait_for(|stopping| *stopping).await);
 }
 
 /// Reading ahead of one partition while it writes.
@@ -323,6 +390,13 @@ impl Metrics {
             batches: metrics::histogram!("bahi_projector_batch_records", &labels),
             seconds: metrics::histogram!("bahi_projector_batch_seconds", &labels),
             lags: lags.collect(),
+        }
+    }
+
+    fn is_not_behind(&self) {
+        for (_, entries, seconds) in &self.lags {
+            entries.set(0.0);
+            seconds.set(0.0);
         }
     }
 

@@ -15,13 +15,14 @@ use crate::{
     prices::Prices,
     read::Reading,
     saved::Fact,
+    store::Views,
     view::Stop,
 };
 use domain::{
     ids::{AccountId, InstrumentId, SchemeCode},
     market::{DayNav, MarketEventData, Scheme},
 };
-use event_log::partition_of;
+use event_log::{Topic, partition_of};
 use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use std::collections::BTreeSet;
@@ -138,23 +139,39 @@ impl Postgres {
 
     async fn load(&self, connection: &mut PgConnection, id: &AccountId) -> Result<Option<AccountAt>, Failure> {
         let partition = partition_of(id.as_str(), self.ledger_partitions);
-        let Loaded { account, reader, stops } = loading::account(connection, id, partition).await?;
+        let Loaded { account, reader, mut stops } = loading::account(connection, id, partition).await?;
         let Some(rows) = account else { return Ok(None) };
-        let prices = prices(connection, &rows).await?;
-        let navs = navs(connection, &rows).await?;
+        let (shares, units) = (shares(&rows), units(&rows));
+        let (prices, navs) = match &self.market {
+            None => (prices(connection, &shares).await?, navs(connection, &units).await?),
+            Some(market) => {
+                stops.retain(|stop| stop.view.topic() == Topic::Ledger);
+                stops.extend(market.stops_for(None));
+                market.worth(&shares, &units)
+            }
+        };
         Ok(Some(AccountAt { id: *id, rows, prices, navs, stops, next: reader.offset }))
     }
 }
 
-/// What the account's shares are worth.
-async fn prices(connection: &mut PgConnection, rows: &Account) -> Result<Prices, Failure> {
+/// Of which instruments the prices are asked.
+fn shares(rows: &Account) -> BTreeSet<InstrumentId> {
     let held = rows.portfolio.positions.keys().chain(rows.portfolio.intraday.keys());
-    let held: BTreeSet<&InstrumentId> = held.chain(rows.pnl.instruments.keys()).collect();
+    held.chain(rows.pnl.instruments.keys()).copied().collect()
+}
+
+/// Of which schemes the NAVs are.
+fn units(rows: &Account) -> BTreeSet<SchemeCode> {
+    rows.portfolio.folios.keys().chain(rows.pnl.folios.keys()).map(|(scheme, _)| *scheme).collect()
+}
+
+/// What shares are worth.
+async fn prices(connection: &mut PgConnection, shares: &BTreeSet<InstrumentId>) -> Result<Prices, Failure> {
     let mut prices = Prices::default();
-    if held.is_empty() {
+    if shares.is_empty() {
         return Ok(prices);
     }
-    let ids: Vec<&str> = held.into_iter().map(InstrumentId::as_str).collect();
+    let ids: Vec<&str> = shares.iter().map(InstrumentId::as_str).collect();
     for row in sqlx::query(DAYS).bind(ids).fetch_all(connection).await? {
         let offset = row.try_get::<i64, _>("recorded_offset")?.cast_unsigned();
         match day_price(&row)? {
@@ -165,15 +182,13 @@ async fn prices(connection: &mut PgConnection, rows: &Account) -> Result<Prices,
     Ok(prices)
 }
 
-/// What the account's units are worth, and of which schemes they are.
-async fn navs(connection: &mut PgConnection, rows: &Account) -> Result<Navs, Failure> {
-    let held = rows.portfolio.folios.keys().chain(rows.pnl.folios.keys());
-    let held: BTreeSet<&SchemeCode> = held.map(|(scheme, _)| scheme).collect();
+/// What units are worth, and of which schemes they are.
+async fn navs(connection: &mut PgConnection, units: &BTreeSet<SchemeCode>) -> Result<Navs, Failure> {
     let mut navs = Navs::default();
-    if held.is_empty() {
+    if units.is_empty() {
         return Ok(navs);
     }
-    let ids: Vec<&str> = held.into_iter().map(SchemeCode::as_str).collect();
+    let ids: Vec<&str> = units.iter().map(SchemeCode::as_str).collect();
     for row in sqlx::query(NAVS).bind(ids).fetch_all(connection).await? {
         let offset = row.try_get::<i64, _>("recorded_offset")?.cast_unsigned();
         let fact = match nav(&row)? {
@@ -183,6 +198,26 @@ async fn navs(connection: &mut PgConnection, rows: &Account) -> Result<Navs, Fai
         navs.fold(&fact, offset);
     }
     Ok(navs)
+}
+
+impl Views {
+    /// What shares and units are worth now, apart from these views.
+    fn worth(&self, shares: &BTreeSet<InstrumentId>, units: &BTreeSet<SchemeCode>) -> (Prices, Navs) {
+        let (mut prices, mut navs) = (Prices::default(), Navs::default());
+        let known = self.prices.read();
+        for id in shares {
+            if let Some(row) = known.get(id) {
+                prices.insert(*id, row.standing());
+            }
+        }
+        let known = self.navs.read();
+        for code in units {
+            if let Some(row) = known.schemes.get(code) {
+                navs.schemes.insert(*code, row.standing());
+            }
+        }
+        (prices, navs)
+    }
 }
 
 /// The newest rows of a list with these `seq` that have left.

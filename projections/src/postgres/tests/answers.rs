@@ -1,7 +1,7 @@
 //! What an api answers from the database, beside what it answers from memory and the log.
 
 use super::*;
-use crate::{List, Listing, Page, Reading, read_list};
+use crate::{List, Listing, Page, Reading, past, postgres::Indexed, read_list};
 use domain::order::Status;
 use serde_json::{Value, json};
 
@@ -41,6 +41,9 @@ async fn every_answer_about_an_account_is_that_of_the_store_in_memory() {
         for id in expected.accounts() {
             let answer = views.read(&id, everything).await.expect("it is asked");
             assert_eq!(answer, expected.read(&id, everything), "{id}");
+            let valued = views.clone().valued_by(Arc::clone(&expected));
+            let answer = valued.read(&id, everything).await.expect("it is asked");
+            assert_eq!(answer, expected.read(&id, everything), "{id} by the market in memory");
         }
         let unknown = views.read(&account(99), everything).await.expect("it is asked");
         assert_eq!(unknown, None);
@@ -124,6 +127,9 @@ async fn an_answer_knows_which_views_stopped() {
     projector.stop().await;
     let answer = views.read(&account(1), |reading| reading.cash().err()).await.expect("it is asked");
     assert!(matches!(answer, Some(Some(Error::Stopped { offset: 3, .. }))), "{answer:?}");
+    let valued = views.valued_by(Views::new(1, 1));
+    let answer = valued.read(&account(1), |reading| reading.cash().err()).await.expect("it is asked");
+    assert!(matches!(answer, Some(Some(Error::Stopped { offset: 3, .. }))), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,4 +154,47 @@ async fn many_wait_for_what_another_process_folds() {
     }
     assert!(asking.seen().covers(&wanted));
     projector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_is_the_index_of_a_log_that_has_none_however_far_it_is() {
+    let (own, mut draws, mut ledger) = (Own::new().await, Draws(51), Ledger::new(1));
+    wander(&mut ledger, &mut draws, 150);
+    let log = ledger.log().await;
+    let views = own.views(&log).await;
+    let indexed = Indexed::new(Arc::new(log.clone()), views.clone());
+    let all = records(&log, Topic::Ledger, 0).await;
+    // Nothing folded, half of it, the rest, and as if the journal had stopped on the way.
+    for upto in [0, all.len() / 2, all.len(), all.len() + 1] {
+        let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
+        match all.get(usize::try_from(place.next()).expect("fits")..upto) {
+            Some([]) => {}
+            Some(more) => drop(place.fold(more).await.expect("it is folded")),
+            None => {
+                own.run("insert into view_stops values ('journal', 0, 100, 'x', now()); delete from journal where entry_offset > 150")
+                    .await;
+            }
+        }
+        for id in (0..7).map(account) {
+            for (from, max) in [(0, usize::MAX), (40, 3), (99, 5), (170, usize::MAX), (9_999, 1)] {
+                let expected = log.offsets_of(Topic::Ledger, 0, id.as_str(), from, max).await.expect("offsets");
+                let found = indexed.offsets_of(Topic::Ledger, 0, id.as_str(), from, max).await.expect("offsets");
+                assert_eq!(found, expected, "{id} from {from}, {upto} folded");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_past_of_an_account_is_read_through_the_journal() {
+    let (_own, log, expected, views) = both(61, 200).await;
+    let indexed = Indexed::new(Arc::new(log.clone()), views);
+    for id in expected.accounts() {
+        let partition = partition_of(id.as_str(), 2);
+        let offsets = log.offsets_of(Topic::Ledger, partition, id.as_str(), 0, usize::MAX).await.expect("offsets");
+        let moment = crate::Moment::from(crate::AsOf::Offset(offsets[offsets.len() / 2]));
+        let one = past(&log, &expected, &id, moment).await.expect("it is folded");
+        let other = past(&indexed, &expected, &id, moment).await.expect("it is folded");
+        assert_eq!(everything(&other.reading()), everything(&one.reading()), "{id}");
+    }
 }
