@@ -65,9 +65,11 @@ async fn serve(config: Config) -> Result<(), Error> {
     let desk = Arc::clone(&opened.desk);
     let calendar = tokio::spawn(load_calendar(Arc::clone(&desk)));
     let (port, clock) = (Arc::clone(answers), Arc::new(SystemClock));
+    let market = Arc::clone(&views);
     let mut state = ::api::State::new(desk, views, port, keys, clock, product::edge_config(&config))?;
     if let Some(database) = database {
-        state = state.over(Postgres::open(database, &**answers).await?);
+        let rows = Postgres::open(database, &**answers).await?;
+        state = state.over(rows.valued_by(market));
     }
     let (stopping, told) = watch::channel(false);
     let serving = tokio::spawn(listener::serve(listener, ::api::router(state), told, config.drain_ms));

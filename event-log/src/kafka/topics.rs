@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use rdkafka::{
@@ -349,7 +349,8 @@ fn identify(cluster: &Cluster) -> Result<(), Error> {
         }
     }
     // Two that do this at once leave two records; the first is the log's.
-    let record = identity_record(Uuid::new_v4(), micros(SystemTime::now()));
+    let identity = Uuid::now_v7();
+    let record = identity_record(identity, micros(identity));
     let outgoing: BaseRecord<'_, str, [u8], ()> = BaseRecord::to(cluster.commands());
     let outgoing = outgoing.partition(0).payload(&record.value[..]).headers(wire::headers(&record.headers));
     producer.send(outgoing).map_err(|(error, _)| cluster.unreachable(&error))?;
@@ -360,7 +361,8 @@ fn identify(cluster: &Cluster) -> Result<(), Error> {
     Ok(())
 }
 
-/// For people who look at the record; nothing is decided by it.
-fn micros(time: SystemTime) -> i64 {
-    time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or_default()
+/// When an identity was made, for people who look at its record; nothing is decided by it.
+fn micros(identity: Uuid) -> i64 {
+    let (seconds, nanos) = identity.get_timestamp().map_or((0, 0), |made| made.to_unix());
+    i64::try_from(seconds).unwrap_or_default().saturating_mul(1_000_000) + i64::from(nanos / 1_000)
 }
