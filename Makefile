@@ -30,7 +30,7 @@ test-cluster: ## tell the stories of one process again, of api, writer, projecto
 faults: ## kill, stop and double processes and services under 2,000 orders per second, in release; BAHI_SEED=7 chooses the moments
 	@deploy/local/services up
 	@$(CARGO) build --locked --release --workspace --bins
-	@eval "$$(deploy/local/services env)" && $(CARGO) test --locked --release --package tests --test faults -- --nocapture --test-threads 1
+	@eval "$$(deploy/local/services env)" && BAHI_FAULTS=all $(CARGO) test --locked --release --package tests --test faults -- --nocapture --test-threads 1
 
 lint: ## check format, lints and docs
 	@$(CARGO) fmt --all --check

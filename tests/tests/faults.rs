@@ -35,6 +35,16 @@ const STEADY_MS: std::ops::Range<u64> = 1_500..3_000;
 /// How long a writer is stopped, so that another takes its partitions meanwhile.
 const STOPPED: Duration = Duration::from_secs(30);
 
+/// Whether a fault is left out here: `make faults` tells all of them, `make test` that of a writer, as all together
+/// take minutes.
+fn is_left_out(fault: &str) -> bool {
+    let left_out = env::var("BAHI_FAULTS").is_err();
+    if left_out {
+        eprintln!("skipped: {fault}: `make faults` tells it");
+    }
+    left_out
+}
+
 /// One fault at a time: they share the services.
 static ONE: Mutex<()> = Mutex::new(());
 
@@ -91,10 +101,18 @@ impl Cluster {
         self.topics.role(role, self.folder.path(), &OPEN, &NO_LIMIT)
     }
 
+    /// One that writes every partition, whatever the group says.
+    fn forced_writer(&self) -> Server {
+        let args = [&OPEN[..], &["--every-partition"]].concat();
+        self.topics.role("writer", self.folder.path(), &args, &NO_LIMIT)
+    }
+
     fn load(&self) -> Load {
         let rate = env::var("BAHI_FAULT_RATE").ok().and_then(|text| text.parse().ok()).unwrap_or(RATE);
-        let operator = token(self.folder.path(), "operator", &[], &[]);
-        Load::begin(Arc::clone(&self.addresses), &operator, rate)
+        let accounts = accounts();
+        let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+        let client = token(self.folder.path(), "client", &accounts, &[]);
+        Load::begin(Arc::clone(&self.addresses), &client, rate)
     }
 
     /// Lets the load run for a while that the seed chooses.
@@ -183,9 +201,10 @@ fn signal(server: &Server, name: &str) {
 fn kill_and_restart(service: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/local/services");
     for what in ["kill", "up"] {
-        let mut run = Command::new(script);
-        let run = run.args([what, service]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        binary::finish(run);
+        // What it starts goes on after it, and must hold no pipe of ours.
+        let run = Command::new(script).args([what, service]).stdin(Stdio::null()).stdout(Stdio::null()).status();
+        let ended = run.expect("the script of the services can be started");
+        assert!(ended.success(), "{service} was not brought to '{what}'");
     }
 }
 
@@ -207,6 +226,9 @@ fn a_writer_that_is_killed_is_taken_over() {
 #[test]
 fn a_writer_that_is_told_to_stop_hands_over_at_once() {
     let fault = "SIGTERM of a writer";
+    if is_left_out(fault) {
+        return;
+    }
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
     cluster.steady(&load);
@@ -222,6 +244,9 @@ fn a_writer_that_is_told_to_stop_hands_over_at_once() {
 #[test]
 fn a_projector_that_is_killed_is_taken_over() {
     let fault = "kill -9 of a projector";
+    if is_left_out(fault) {
+        return;
+    }
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
     cluster.steady(&load);
@@ -236,6 +261,9 @@ fn a_projector_that_is_killed_is_taken_over() {
 #[test]
 fn callers_of_an_api_that_is_killed_go_to_another() {
     let fault = "kill -9 of an api";
+    if is_left_out(fault) {
+        return;
+    }
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
     cluster.steady(&load);
@@ -249,6 +277,9 @@ fn callers_of_an_api_that_is_killed_go_to_another() {
 #[test]
 fn a_broker_that_is_killed_and_comes_back_has_lost_nothing() {
     let fault = "kill -9 of Kafka";
+    if is_left_out(fault) {
+        return;
+    }
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
     cluster.steady(&load);
@@ -261,6 +292,9 @@ fn a_broker_that_is_killed_and_comes_back_has_lost_nothing() {
 #[test]
 fn a_database_that_is_killed_and_comes_back_stops_no_writer_and_loses_no_row() {
     let fault = "kill -9 of PostgreSQL";
+    if is_left_out(fault) {
+        return;
+    }
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
     cluster.steady(&load);
@@ -273,17 +307,24 @@ fn a_database_that_is_killed_and_comes_back_stops_no_writer_and_loses_no_row() {
 #[test]
 fn a_writer_that_wakes_after_others_took_its_partitions_changes_nothing() {
     let fault = "SIGSTOP of a writer for 30 s, then SIGCONT";
+    if is_left_out(fault) {
+        return;
+    }
     let mut cluster = Cluster::start(fault);
+    // One that the group does not tell of the others, as one that wakes before it is told.
+    std::mem::take(&mut cluster.writers).into_iter().for_each(|writer| assert!(writer.stop().success()));
+    let sleeper = cluster.forced_writer();
     let load = cluster.load();
     cluster.steady(&load);
-    let victim = cluster.random.random_range(0..2);
+    signal(&sleeper, "STOP");
     let when = Instant::now();
-    signal(&cluster.writers[victim], "STOP");
+    cluster.writers.push(cluster.role("writer"));
     let recovered = cluster.recovered(&load, when);
     thread::sleep(STOPPED.saturating_sub(when.elapsed()));
-    signal(&cluster.writers[victim], "CONT");
+    signal(&sleeper, "CONT");
     cluster.recovered(&load, Instant::now());
     cluster.steady(&load);
+    assert!(sleeper.stop().success());
     let held = cluster.holds(fault, load, recovered);
     assert!(held.dead >= 1, "nothing that the woken writer appended was dead by the rule");
 }
@@ -291,12 +332,14 @@ fn a_writer_that_wakes_after_others_took_its_partitions_changes_nothing() {
 #[test]
 fn two_writers_that_are_forced_on_the_same_partitions_change_nothing_twice() {
     let fault = "two writers forced on every partition";
+    if is_left_out(fault) {
+        return;
+    }
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
     cluster.steady(&load);
-    let args = [&OPEN[..], &["--every-partition"]].concat();
     let when = Instant::now();
-    let forced = cluster.topics.role("writer", cluster.folder.path(), &args, &NO_LIMIT);
+    let forced = cluster.forced_writer();
     cluster.writers.push(forced);
     let recovered = cluster.recovered(&load, when);
     cluster.steady(&load);
