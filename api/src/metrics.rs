@@ -46,6 +46,11 @@ pub fn install() -> Result<PrometheusHandle, Error> {
     Ok(INSTALLED.get_or_init(|| handle).clone())
 }
 
+/// Notes whether the process is ready, as it is asked what it counts.
+pub fn note_ready(is_ready: bool) {
+    metrics::gauge!("bahi_ready").set(f64::from(is_ready));
+}
+
 /// The edge's counters.
 pub struct Metrics {
     handle: PrometheusHandle,

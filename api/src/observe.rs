@@ -1,5 +1,6 @@
 //! What a process without the API shows of itself: whether it lives, whether it is ready, what it counts.
 
+use crate::metrics::note_ready;
 use axum::{
     Router,
     http::{StatusCode, header},
@@ -14,7 +15,11 @@ pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// `/healthz`, `/readyz` and `/metrics`, open to everybody who reaches the address; nothing in them is of an account.
 pub fn router(counted: PrometheusHandle, ready: Ready) -> Router {
-    let metrics = move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], counted.render()) };
+    let is_ready_now = Arc::clone(&ready);
+    let metrics = move || async move {
+        note_ready(is_ready_now().is_ok());
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], counted.render())
+    };
     let is_ready = move || async move {
         match ready() {
             Ok(()) => said(StatusCode::OK, &[("status", "ready")]),

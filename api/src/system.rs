@@ -1,6 +1,6 @@
 //! Whether the process lives and is ready, what it counts, and its description; needs no token and tells nothing of anyone.
 
-use crate::{outcome::json, problem::Problem, state::State};
+use crate::{metrics::note_ready, outcome::json, problem::Problem, state::State};
 use axum::{
     Extension,
     body::{Body, Bytes},
@@ -32,6 +32,7 @@ pub async fn get_ready(extract::State(state): extract::State<State>) -> Result<R
 #[utoipa::path(get, path = "/metrics", tag = "system",
     responses((status = 200, description = "Counters", body = String, content_type = "text/plain")))]
 pub async fn get_metrics(extract::State(state): extract::State<State>) -> Response {
+    note_ready(state.is_ready().await);
     text("text/plain; version=0.0.4", Body::from(state.metrics.text()))
 }
 

@@ -1,5 +1,6 @@
 //! The numbers that writers report: names, units, and nothing else.
 
+use crate::outcome::OutcomeResult;
 use domain::time::Timestamp;
 use event_log::Topic;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -25,12 +26,17 @@ pub(crate) struct Meters {
     pub dead: Counter,
     /// 1 when the partition cannot be served (`bahi_writer_halted`).
     pub halted: Gauge,
+    /// Commands answered by a new entry, accepted and refused (`bahi_commands_total`).
+    accepted: Counter,
+    refused: Counter,
 }
 
 impl Meters {
     pub(crate) fn new(topic: Topic, partition: u32) -> Self {
         let labels = [("topic", topic.name().to_owned()), ("partition", partition.to_string())];
-        Self {
+        let [as_topic, as_partition] = labels.clone();
+        let outcome = |word| [as_topic.clone(), as_partition.clone(), ("outcome", String::from(word))];
+        let meters = Self {
             queue: gauge!("bahi_queue_commands", &labels),
             batch: histogram!("bahi_batch_entries", &labels),
             decide: histogram!("bahi_decide_seconds", &labels),
@@ -40,6 +46,19 @@ impl Meters {
             lost: counter!("bahi_writer_lost_total", &labels),
             dead: counter!("bahi_entries_dead_total", &labels),
             halted: gauge!("bahi_writer_halted", &labels),
+            accepted: counter!("bahi_commands_total", &outcome("accepted")),
+            refused: counter!("bahi_commands_total", &outcome("refused")),
+        };
+        // What an earlier writer of this partition left here is over.
+        meters.halted.set(0.0);
+        meters
+    }
+
+    /// One command has an entry of its own.
+    pub(crate) fn answered(&self, result: &OutcomeResult) {
+        match result {
+            OutcomeResult::Accepted { .. } => self.accepted.increment(1),
+            OutcomeResult::Refused { .. } => self.refused.increment(1),
         }
     }
 
@@ -52,5 +71,13 @@ impl Meters {
     pub(crate) fn due_lag(&self, next: Option<Timestamp>, now: Timestamp) {
         let since = next.filter(|at| at.micros() > 0).map_or(0, |at| now.micros().saturating_sub(at.micros()));
         self.due_lag.set(Duration::from_micros(since.max(0).unsigned_abs()).as_secs_f64());
+    }
+}
+
+/// A partition that is written elsewhere now has nothing that waits here.
+impl Drop for Meters {
+    fn drop(&mut self) {
+        self.queue.set(0.0);
+        self.due_lag.set(0.0);
     }
 }

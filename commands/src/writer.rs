@@ -442,6 +442,7 @@ impl<S: Subject> Writer<S> {
         let Landing { key, content, outcome, first, repeat, waiter, bytes, .. } = landing;
         self.remember(first.then_some((key, Known { content, offset })), bytes);
         if first {
+            self.state.meters.answered(&outcome.result);
             self.state.speculative.remove(&key);
             self.state.poison.remove(&key);
         }
@@ -490,11 +491,14 @@ impl<S: Subject> Writer<S> {
     async fn halt(&mut self, error: Error, ready: Option<oneshot::Sender<Result<(), Error>>>) {
         self.queue.set_serving(false);
         self.turn_away();
+        // A log that cannot be read at the start is tried again by whoever starts writers.
+        if ready.is_none() || !matches!(error, Error::Log { .. }) {
+            self.state.meters.halted.set(1.0);
+        }
         if let Some(ready) = ready {
             drop(ready.send(Err(error)));
             return;
         }
-        self.state.meters.halted.set(1.0);
         tracing::error!(topic = %S::TOPIC, partition = self.partition, %error, "the writer halts");
         drop(self.stop.wait_for(|stop| *stop).await.map(drop));
         self.turn_away();

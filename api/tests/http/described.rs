@@ -186,4 +186,19 @@ async fn the_process_says_that_it_lives_is_ready_and_what_it_counted() {
         .find(|line| line.starts_with("bahi_http_requests_total{route=\"/v1/calendar\",status=\"2xx\"}"));
     assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{}", metrics.text);
     assert!(metrics.text.contains("bahi_http_request_seconds_bucket"), "{}", metrics.text);
+    assert!(metrics.text.lines().any(|line| line == "bahi_ready 1"), "{}", metrics.text);
+}
+
+#[tokio::test]
+async fn commands_are_counted_by_their_outcome() {
+    let edge = Edge::start().await;
+    let account = serde_json::json!({"account": "COUNTED"});
+    edge.post(Role::Operator, "/v1/accounts", account.clone()).await.is(201);
+    edge.post(Role::Operator, "/v1/accounts", account).await.is(422);
+    let metrics = edge.send("GET", "/metrics", &[], Body::empty()).await.is(200).text;
+    for outcome in ["accepted", "refused"] {
+        let label = format!("outcome=\"{outcome}\"");
+        let of_outcome = |line: &&str| line.starts_with("bahi_commands_total{") && line.contains(&label);
+        assert!(metrics.lines().filter(of_outcome).any(|line| !line.ends_with(" 0")), "{metrics}");
+    }
 }
