@@ -218,6 +218,15 @@ impl Topics {
         Ok(Topics { cluster, admin: Arc::new(admin) })
     }
 
+    /// Every topic of a log with this prefix as it has to be; asks no broker.
+    ///
+    /// # Errors
+    /// When no topic can be called so, or the layout could lose a record.
+    pub fn wanted(prefix: &str, layout: Layout) -> Result<Vec<Wanted>, Error> {
+        layout.check().map_err(|reason| Error::Topics { reason: format!("the log {reason}") })?;
+        Ok(wanted(&Cluster::new("", prefix)?, layout))
+    }
+
     /// What `apply` would do, in order; nothing when all is as wanted.
     pub async fn plan(&self, layout: Layout) -> Result<Vec<Step>, Error> {
         let found = self.found().await?;
