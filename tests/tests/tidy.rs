@@ -38,6 +38,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing-subscriber", &["bahi"]),
     ("csv", &["feeds", "bahi", "tests"]),
     ("reqwest", &["bahi", "tests"]),
+    ("k8s-openapi", &["tests"]),
+    ("yaml_serde", &["tests"]),
 ];
 
 /// What the source of a crate never says, and why: (crates the rule does not hold for, text, reason).
