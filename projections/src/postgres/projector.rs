@@ -206,13 +206,12 @@ impl Place {
             let followed = AssertUnwindSafe(self.follow(&mut wanted, &mut wait)).catch_unwind().await;
             match followed {
                 Ok(Ok(Left::Taken)) => {
-                    // How far it is behind is for whoever has it now to say.
-                    *self.at.lock() = None;
-                    self.metrics.is_not_behind();
+                    self.leave_lag();
                     continue;
                 }
                 Ok(Ok(Left::Ended) | Err(Error::Log(LogError::Closed))) => return,
                 Ok(Ok(Left::Overtaken)) => {
+                    self.leave_lag();
                     // Whoever is overtaken again and again stands by, and tries seldom.
                     let wait_ms = wait.as_millis();
                     tracing::info!(%topic, partition, wait_ms, "another projector was faster; it is left to it for now");
@@ -271,6 +270,12 @@ impl Place {
     fn publish(&self, place: &Partition) {
         *self.at.lock() = Some(place.checkpoint().clone());
         self.position.send_modify(|position| position.advance(self.topic, self.partition, place.next()));
+    }
+
+    /// How far it is behind is for whoever has it now to say.
+    fn leave_lag(&self) {
+        *self.at.lock() = None;
+        self.metrics.is_not_behind();
     }
 
     /// Says how far each view is behind; nothing, while neither the database nor the log has said where it is.
