@@ -5,6 +5,7 @@ mod files;
 mod kubernetes;
 mod pods;
 mod strimzi;
+mod words;
 
 use files::{deploy, objects};
 
