@@ -3,6 +3,7 @@
 
 mod files;
 mod kubernetes;
+mod numbers;
 mod pods;
 mod strimzi;
 mod words;
