@@ -68,7 +68,7 @@ impl Load {
     /// Begins to send so many orders per second to the first of these addresses that answers.
     pub fn begin(addresses: Arc<RwLock<Vec<String>>>, token: &str, per_second: usize) -> Load {
         let shared = Arc::new(Shared::default());
-        let every = Duration::from_secs_f64((CALLERS * BATCH) as f64 / per_second as f64);
+        let every = Duration::from_micros(1_000_000) * (CALLERS * BATCH) as u32 / per_second.max(1) as u32;
         let callers = (0..CALLERS).map(|number| {
             let caller = Caller {
                 number,
@@ -101,8 +101,8 @@ impl Load {
         self.shared.stop.store(true, Ordering::Relaxed);
         let all: Vec<_> = self.callers.into_iter().map(|caller| caller.join().expect("no caller panics")).collect();
         let acknowledged: BTreeMap<String, Acknowledged> = all.into_iter().flatten().collect();
-        let seconds = self.began.elapsed().as_secs_f64();
-        let per_second = (acknowledged.len() as f64 / seconds) as u64;
+        let ms = self.began.elapsed().as_millis().max(1) as u64;
+        let per_second = acknowledged.len() as u64 * 1_000 / ms;
         let longest = *self.shared.longest.lock().expect("no caller panics");
         Done { acknowledged, per_second, longest }
     }

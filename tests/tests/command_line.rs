@@ -16,9 +16,14 @@ use tests::{
     wait_until,
 };
 
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 18] = [
     "serve",
     "demo",
+    "api",
+    "writer",
+    "projector",
+    "venue",
+    "migrate",
     "token",
     "show",
     "tail",
