@@ -240,7 +240,7 @@ impl<S: Subject> Writer<S> {
                 }
                 saved = saved(&mut self.state.snapshots), if is_saving(&self.state.snapshots) => {
                     self.subject.saved(saved);
-                    self.subject.cool();
+                    self.cool();
                 }
                 () = tokio::task::yield_now(), if more => {}
                 handed = self.inbox.recv(), if room && self.state.backlog.len() < BACKLOG_COMMANDS => match handed {
@@ -303,11 +303,16 @@ impl<S: Subject> Writer<S> {
         if decided > 0 {
             self.state.meters.decide(began.elapsed(), decided);
             self.state.meters.queue.set(count(self.queue.waiting()));
-            if self.state.looking.is_none() && self.state.ready.is_empty() {
-                self.subject.cool();
-            }
+            self.cool();
         }
         Ok(())
+    }
+
+    /// Not while commands are staged: what they need was found to be at hand.
+    fn cool(&mut self) {
+        if self.state.looking.is_none() && self.state.ready.is_empty() {
+            self.subject.cool();
+        }
     }
 
     /// Takes one command: known keys go back to the desk, the others are decided; a request has an entry either way.
