@@ -232,8 +232,9 @@ impl<S: Subject> Writer<S> {
         log: &dyn EventLog,
         ready: &mut Option<oneshot::Sender<Result<(), Error>>>,
     ) -> Result<bool, Error> {
-        let first = ready.is_some();
         loop {
+            // Once it is said that claiming failed, whoever waits for the start waits no more.
+            let first = ready.is_some();
             if self.state.failures > 0 {
                 self.busy_for(back_off(self.state.failures)).await;
                 self.catch_up(log, false).await?;
