@@ -82,15 +82,20 @@ impl<S: Subject> Writer<S> {
     }
 
     /// Brings into memory what these records change; if that fails, all begins anew and they are read again later.
-    async fn warm(&mut self, batch: &[Arc<Stored>]) -> bool {
+    async fn warm(&mut self, log: &dyn EventLog, batch: &[Arc<Stored>]) -> bool {
         let Some(snapshots) = &self.state.snapshots else { return true };
         let keys: HashSet<&str> = batch.iter().filter_map(|stored| stored.record.key.as_deref()).collect();
         let cold: Vec<Box<str>> = keys.into_iter().filter_map(|key| self.subject.cold(key)).collect();
         if cold.is_empty() {
             return true;
         }
-        let found = snapshots.look_up(Vec::new(), cold.clone()).await.map_err(|error| error.to_string());
-        let warmed = found.and_then(|found| {
+        let found = snapshots.look_up(Vec::new(), cold.clone()).await;
+        if let Err(event_log::Error::NotTheEnd { end }) = found {
+            tracing::warn!(topic = %S::TOPIC, partition = self.partition, end, "the snapshot is somebody else's; the log is folded again from it");
+            self.restore(log).await;
+            return false;
+        }
+        let warmed = found.map_err(|error| error.to_string()).and_then(|found| {
             let mut items = cold.iter().zip(found.items);
             items.try_for_each(|(key, item)| self.subject.warm(key, item.as_deref()))
         });
@@ -171,7 +176,7 @@ impl<S: Subject> Writer<S> {
                 (self.state.source, self.state.ahead) = (self.state.reader.last, 0);
                 return Ok(());
             }
-            if !self.warm(&batch).await {
+            if !self.warm(log, &batch).await {
                 continue;
             }
             for stored in &batch {
