@@ -136,15 +136,15 @@ impl<S: Subject> Writer<S> {
             if let Err(error) = self.fold_again(&*log, ready.is_some()).await {
                 return self.halt(error, ready.take()).await;
             }
-            self.answer_again(std::mem::take(&mut orphans.absent)).into_iter().for_each(Landing::turn_away);
-            orphans.unknown = self.answer_again(orphans.unknown);
+            self.answer_again(std::mem::take(&mut orphans.absent)).await.into_iter().for_each(Landing::turn_away);
+            orphans.unknown = self.answer_again(orphans.unknown).await;
             match self.claim(&*log, &mut ready).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => return self.halt(error, ready.take()).await,
             }
             // From here on an append of an earlier term changes nothing, even if it still lands.
-            self.answer_again(std::mem::take(&mut orphans.unknown)).into_iter().for_each(Landing::turn_away);
+            self.answer_again(std::mem::take(&mut orphans.unknown)).await.into_iter().for_each(Landing::turn_away);
             match self.begin().await {
                 Ok(()) => {}
                 Err(Error::Log { source, .. }) if ready.is_none() => {
@@ -471,15 +471,30 @@ impl<S: Subject> Writer<S> {
     }
 
     /// Answers callers whose command the log holds after reading again, and gives the others back.
-    fn answer_again(&mut self, landings: Vec<Landing>) -> Vec<Landing> {
-        let absent = landings.into_iter().filter_map(|landing| match self.outcomes.get(&landing.key) {
+    async fn answer_again(&mut self, landings: Vec<Landing>) -> Vec<Landing> {
+        let answer = |landing: Landing, known: Option<Known>| match known {
             Some(known) => {
                 landing.waiter.reply(Reply::Known { known, replayed: !landing.first });
                 None
             }
             None => Some(landing),
+        };
+        let in_memory = landings.into_iter().filter_map(|landing| {
+            let known = self.outcomes.get(&landing.key);
+            answer(landing, known)
         });
-        absent.collect()
+        let absent: Vec<Landing> = in_memory.collect();
+        let Some(snapshots) = self.state.snapshots.as_ref().filter(|_| !absent.is_empty()) else { return absent };
+        // What was folded may have begun with a snapshot that holds them.
+        match snapshots.look_up(absent.iter().map(|landing| landing.key).collect(), Vec::new()).await {
+            Ok(found) => {
+                absent.into_iter().zip(found.known).filter_map(|(landing, known)| answer(landing, known)).collect()
+            }
+            Err(error) => {
+                tracing::warn!(topic = %S::TOPIC, partition = self.partition, %error, "a snapshot cannot be asked; callers are to ask again");
+                Vec::new()
+            }
+        }
     }
 
     /// Nothing of what waits was recorded.
