@@ -15,6 +15,7 @@ use event_log::{
 };
 use event_schemas::{Claim, decode_claim, encode_claim};
 use futures::FutureExt;
+use rand::Rng;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -168,7 +169,7 @@ impl<S: Subject> Writer<S> {
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(%topic, partition, %error, "reading the log failed; trying again");
-                    self.busy_for(back_off(failures)).await;
+                    self.back_off(failures).await;
                     continue;
                 }
             };
@@ -241,7 +242,7 @@ impl<S: Subject> Writer<S> {
             // Once it is said that claiming failed, whoever waits for the start waits no more.
             let first = ready.is_some();
             if self.state.failures > 0 {
-                self.busy_for(back_off(self.state.failures)).await;
+                self.back_off(self.state.failures).await;
                 self.catch_up(log, false).await?;
             }
             if *self.stop.borrow() {
@@ -279,17 +280,14 @@ impl<S: Subject> Writer<S> {
         Record { key: None, headers: Headers::claim(term, writer, ce_id, recorded_at.micros()), value: value.into() }
     }
 
-    /// Waits, unless told to stop.
-    async fn busy_for(&mut self, wait: Duration) {
+    /// Waits, unless told to stop: twice as long after each failure, and up to half of it by chance less, so that two
+    /// writers part.
+    async fn back_off(&mut self, failures: u32) {
+        let (first_ms, longest_ms) = BACK_OFF_MS;
+        let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(longest_ms);
+        let wait = Duration::from_millis(whole_ms - self.state.chance.random_range(0..=whole_ms / 2));
         // Ending early because of `stop` is what is wanted; its sender gone means the same.
         let stopped = self.stop.wait_for(|stop| *stop);
         drop(tokio::time::timeout(wait, stopped).await.map(drop));
     }
-}
-
-/// Twice as long after each failure, and up to half of it by chance less, so that two writers part.
-fn back_off(failures: u32) -> Duration {
-    let (first_ms, longest_ms) = BACK_OFF_MS;
-    let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(longest_ms);
-    Duration::from_millis(whole_ms - rand::random_range(0..=whole_ms / 2))
 }

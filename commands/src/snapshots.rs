@@ -11,7 +11,7 @@ use bytes::Bytes;
 use event_log::{
     BoxFuture, Error, EventLog,
     rule::Reader,
-    snapshot::{self, Due, LOOK_UP_KEYS_MAX, PAGE_ITEMS_MAX, Place, Save, SnapshotStore, State, usable},
+    snapshot::{self, Due, Item, LOOK_UP_KEYS_MAX, PAGE_ITEMS_MAX, Place, Save, SnapshotStore, State, usable},
 };
 use std::{sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
@@ -141,8 +141,7 @@ impl Snapshots {
         let (outcomes, lineage) = (Arc::clone(outcomes), self.lineage);
         self.saving = Some(tokio::spawn(async move {
             let began = Instant::now();
-            let encoded = tokio::task::spawn_blocking(encode).await.map_err(|why| why.to_string()).flatten();
-            let (items, blob) = match encoded {
+            let (items, blob) = match beside(encode).await {
                 Ok(encoded) => encoded,
                 Err(reason) => return Err((Error::Unknown { reason }, keys)),
             };
@@ -235,6 +234,14 @@ impl Snapshots {
 /// Which lineage a state is of; none if it is cut short.
 fn lineage_of(state: &State) -> Option<u128> {
     state.blob.first_chunk().map(|lineage: &[u8; LINEAGE_BYTES]| u128::from_le_bytes(*lineage))
+}
+
+/// Encodes beside other work; in this crate's own tests at once, so that what they simulate can be repeated.
+async fn beside(encode: Encode) -> Result<(Vec<Item>, Bytes), String> {
+    if cfg!(test) {
+        return encode();
+    }
+    tokio::task::spawn_blocking(encode).await.map_err(|why| why.to_string()).flatten()
 }
 
 /// Keys that are no longer in memory.

@@ -26,6 +26,7 @@ use event_log::{
     BoxFuture, EventLog, Headers, Record,
     rule::{Reader, Verdict},
 };
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
@@ -76,12 +77,19 @@ pub(crate) struct State<I> {
     pub meters: Meters,
     /// Losses and failed claims since entries last landed.
     pub failures: u32,
+    /// How long is waited is partly chance.
+    pub chance: StdRng,
 }
 
 impl<I> State<I> {
     pub(crate) fn new(meters: Meters) -> Self {
+        Self::by_chance(meters, StdRng::from_os_rng())
+    }
+
+    /// What is random is so by this.
+    fn by_chance(meters: Meters, mut chance: StdRng) -> Self {
         Self {
-            writer: rand::random(),
+            writer: chance.random(),
             reader: Reader::default(),
             source: -1,
             ahead: 0,
@@ -95,6 +103,7 @@ impl<I> State<I> {
             poison: HashSet::new(),
             meters,
             failures: 0,
+            chance,
         }
     }
 }
@@ -570,5 +579,7 @@ pub(crate) fn count(count: usize) -> f64 {
     count as f64
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
