@@ -15,6 +15,7 @@ use event_log::{
 };
 use event_schemas::{Claim, decode_claim, encode_claim};
 use futures::FutureExt;
+use rand::Rng;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -82,15 +83,20 @@ impl<S: Subject> Writer<S> {
     }
 
     /// Brings into memory what these records change; if that fails, all begins anew and they are read again later.
-    async fn warm(&mut self, batch: &[Arc<Stored>]) -> bool {
+    async fn warm(&mut self, log: &dyn EventLog, batch: &[Arc<Stored>]) -> bool {
         let Some(snapshots) = &self.state.snapshots else { return true };
         let keys: HashSet<&str> = batch.iter().filter_map(|stored| stored.record.key.as_deref()).collect();
         let cold: Vec<Box<str>> = keys.into_iter().filter_map(|key| self.subject.cold(key)).collect();
         if cold.is_empty() {
             return true;
         }
-        let found = snapshots.look_up(Vec::new(), cold.clone()).await.map_err(|error| error.to_string());
-        let warmed = found.and_then(|found| {
+        let found = snapshots.look_up(Vec::new(), cold.clone()).await;
+        if let Err(event_log::Error::NotTheEnd { end }) = found {
+            tracing::warn!(topic = %S::TOPIC, partition = self.partition, end, "the snapshot is somebody else's; the log is folded again from it");
+            self.restore(log).await;
+            return false;
+        }
+        let warmed = found.map_err(|error| error.to_string()).and_then(|found| {
             let mut items = cold.iter().zip(found.items);
             items.try_for_each(|(key, item)| self.subject.warm(key, item.as_deref()))
         });
@@ -163,7 +169,7 @@ impl<S: Subject> Writer<S> {
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(%topic, partition, %error, "reading the log failed; trying again");
-                    self.busy_for(back_off(failures)).await;
+                    self.back_off(failures).await;
                     continue;
                 }
             };
@@ -171,7 +177,7 @@ impl<S: Subject> Writer<S> {
                 (self.state.source, self.state.ahead) = (self.state.reader.last, 0);
                 return Ok(());
             }
-            if !self.warm(&batch).await {
+            if !self.warm(log, &batch).await {
                 continue;
             }
             for stored in &batch {
@@ -232,10 +238,11 @@ impl<S: Subject> Writer<S> {
         log: &dyn EventLog,
         ready: &mut Option<oneshot::Sender<Result<(), Error>>>,
     ) -> Result<bool, Error> {
-        let first = ready.is_some();
         loop {
+            // Once it is said that claiming failed, whoever waits for the start waits no more.
+            let first = ready.is_some();
             if self.state.failures > 0 {
-                self.busy_for(back_off(self.state.failures)).await;
+                self.back_off(self.state.failures).await;
                 self.catch_up(log, false).await?;
             }
             if *self.stop.borrow() {
@@ -273,17 +280,14 @@ impl<S: Subject> Writer<S> {
         Record { key: None, headers: Headers::claim(term, writer, ce_id, recorded_at.micros()), value: value.into() }
     }
 
-    /// Waits, unless told to stop.
-    async fn busy_for(&mut self, wait: Duration) {
+    /// Waits, unless told to stop: twice as long after each failure, and up to half of it by chance less, so that two
+    /// writers part.
+    async fn back_off(&mut self, failures: u32) {
+        let (first_ms, longest_ms) = BACK_OFF_MS;
+        let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(longest_ms);
+        let wait = Duration::from_millis(whole_ms - self.state.chance.random_range(0..=whole_ms / 2));
         // Ending early because of `stop` is what is wanted; its sender gone means the same.
         let stopped = self.stop.wait_for(|stop| *stop);
         drop(tokio::time::timeout(wait, stopped).await.map(drop));
     }
-}
-
-/// Twice as long after each failure, and up to half of it by chance less, so that two writers part.
-fn back_off(failures: u32) -> Duration {
-    let (first_ms, longest_ms) = BACK_OFF_MS;
-    let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(longest_ms);
-    Duration::from_millis(whole_ms - rand::random_range(0..=whole_ms / 2))
 }

@@ -54,17 +54,18 @@ struct Pending {
 }
 
 #[derive(Clone)]
-struct Recent {
-    /// Where the first entry under the request's key stands, if this one repeats it.
-    known: Option<Known>,
-    answered: Answered,
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one")]
+enum Recent {
+    /// It repeats the first entry under its key, which stands there.
+    Known(Known),
+    Done(Answered),
 }
 
 impl Recent {
     fn reply(self) -> Reply {
-        match self.known {
-            Some(known) => Reply::Known { known, replayed: true },
-            None => Reply::Done(self.answered),
+        match self {
+            Self::Known(known) => Reply::Known { known, replayed: true },
+            Self::Done(answered) => Reply::Done(answered),
         }
     }
 }
@@ -149,11 +150,13 @@ impl Answers {
         receiver
     }
 
-    /// Takes in a live entry.
-    fn saw(&self, source: i64, answer: Recent) {
+    /// Takes in a live entry; whoever waits for one whose answer is not known is to ask again.
+    fn saw(&self, source: i64, answer: Option<Recent>) {
         let mut pending = self.pending.lock();
         pending.last = source;
-        if let Some(waiting) = pending.waiting.remove(&source) {
+        let waiting = pending.waiting.remove(&source);
+        let Some(answer) = answer else { return };
+        if let Some(waiting) = waiting {
             drop(waiting.send(answer.reply()));
             return;
         }
@@ -229,12 +232,13 @@ impl Answering {
         if replayed.first {
             self.outcomes.remember(replayed.key, Known { content: replayed.content, offset });
         }
-        let known = match repeat {
-            true => self.outcomes.find(&replayed.key).await,
-            false => None,
-        };
         let answered = Answered { outcome, partition, offset, replayed: false };
-        self.answers.saw(headers.source, Recent { known, answered });
+        let recent = match repeat {
+            // What it repeats holds the outcome; while that cannot be looked up, its caller is told nothing.
+            true => self.outcomes.find(&replayed.key).await.map(Recent::Known),
+            false => Some(Recent::Done(answered)),
+        };
+        self.answers.saw(headers.source, recent);
         Ok(())
     }
 

@@ -29,6 +29,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// Counts the shapes of what a writer saves around what its subject does: lineage, then time.
+const STATE_SHAPE: u32 = 2;
+
 /// Longest wait at the start for the market to be folded: an hour is far more than any log needs.
 const MARKET_START_S: u64 = 3_600;
 
@@ -200,6 +203,7 @@ impl Making<'_> {
 /// Where a writer keeps its snapshots and of which version they are: those over other requests are of another.
 pub(crate) fn snapshot_of<S: Subject>(partition: u32, requests: Option<&Requests>) -> Option<(Place, String)> {
     let (reader, version) = S::snapshots()?;
+    let version = format!("{STATE_SHAPE}/{version}");
     let version = match requests {
         Some(requests) => format!("{version}/{}", requests.id()),
         None => version,

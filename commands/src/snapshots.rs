@@ -11,13 +11,16 @@ use bytes::Bytes;
 use event_log::{
     BoxFuture, Error, EventLog,
     rule::Reader,
-    snapshot::{self, Due, LOOK_UP_KEYS_MAX, PAGE_ITEMS_MAX, Place, Save, SnapshotStore, State, usable},
+    snapshot::{self, Due, Item, LOOK_UP_KEYS_MAX, PAGE_ITEMS_MAX, Place, Save, SnapshotStore, State, usable},
 };
 use std::{sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 
 /// How many bytes of entries are folded at most before a snapshot is taken: a start folds them in about a second.
 const SNAPSHOT_BYTES: usize = 256 << 20;
+
+/// The first bytes of a state's blob.
+const LINEAGE_BYTES: usize = 16;
 
 /// Keys with what each was first used for.
 pub(crate) type Keys = Vec<(Key, Known)>;
@@ -39,6 +42,10 @@ pub(crate) struct Snapshots {
     every: usize,
     /// The offset of what is stored.
     onto: u64,
+    /// And once what is being saved is stored.
+    next: u64,
+    /// By chance, and in all that stands on one first save: a place that was forgotten and saved anew has another.
+    lineage: u128,
     /// Since the last hand-over.
     entries: usize,
     bytes: usize,
@@ -50,14 +57,28 @@ pub(crate) struct Snapshots {
 impl Snapshots {
     pub(crate) fn new(store: Arc<dyn SnapshotStore>, place: Place, version: String, every: usize) -> Self {
         let version = version.into();
-        Self { store, place, version, every, onto: 0, entries: 0, bytes: 0, fresh: Keys::new(), saving: None }
+        Self {
+            store,
+            place,
+            version,
+            every,
+            onto: 0,
+            next: 0,
+            lineage: rand::random(),
+            entries: 0,
+            bytes: 0,
+            fresh: Keys::new(),
+            saving: None,
+        }
     }
 
     /// The state to fold on from, if there is one to be believed, and what is due in it.
     pub(crate) async fn begin(&mut self, log: &dyn EventLog) -> Result<Option<(State, Vec<Due>)>, Error> {
-        (self.entries, self.bytes, self.onto) = (0, 0, 0);
+        (self.entries, self.bytes) = (0, 0);
+        (self.onto, self.next) = (0, 0);
         self.fresh.clear();
-        let Some(state) = usable(&*self.store, log, self.place, &self.version).await? else { return Ok(None) };
+        self.lineage = rand::random();
+        let Some(mut state) = usable(&*self.store, log, self.place, &self.version).await? else { return Ok(None) };
         let mut due: Vec<Due> = Vec::new();
         loop {
             let page = self.store.due(self.place, due.last().cloned(), PAGE_ITEMS_MAX).await?;
@@ -66,13 +87,21 @@ impl Snapshots {
             }
             due.extend(page);
         }
-        self.onto = state.reader.offset;
+        (self.onto, self.next) = (state.reader.offset, state.reader.offset);
+        if let Some(lineage) = lineage_of(&state) {
+            self.lineage = lineage;
+            state.blob = state.blob.slice(LINEAGE_BYTES..);
+        } else {
+            state.blob.clear();
+        }
         Ok(Some((state, due)))
     }
 
     /// Forgets what is stored, which cannot be believed: the next is the first.
     pub(crate) async fn start_over(&mut self) -> Result<(), Error> {
-        (self.entries, self.bytes, self.onto) = (0, 0, 0);
+        (self.entries, self.bytes) = (0, 0);
+        (self.onto, self.next) = (0, 0);
+        self.lineage = rand::random();
         self.fresh.clear();
         self.store.forget(self.place).await
     }
@@ -106,17 +135,18 @@ impl Snapshots {
     /// Saves beside the writer's work; keys that are saved leave memory.
     pub(crate) fn hand_over(&mut self, reader: Reader, encode: Encode, outcomes: &Arc<Outcomes>) {
         (self.entries, self.bytes) = (0, 0);
+        self.next = reader.offset;
         let keys = std::mem::take(&mut self.fresh);
         let (store, place, onto, version) = (Arc::clone(&self.store), self.place, self.onto, self.version.clone());
-        let outcomes = Arc::clone(outcomes);
+        let (outcomes, lineage) = (Arc::clone(outcomes), self.lineage);
         self.saving = Some(tokio::spawn(async move {
             let began = Instant::now();
-            let encoded = tokio::task::spawn_blocking(encode).await.map_err(|why| why.to_string()).flatten();
-            let (items, blob) = match encoded {
+            let (items, blob) = match beside(encode).await {
                 Ok(encoded) => encoded,
                 Err(reason) => return Err((Error::Unknown { reason }, keys)),
             };
             let known = keys.iter().map(|(key, known)| (key.0, (*known).into())).collect();
+            let blob = [&lineage.to_le_bytes()[..], &blob].concat().into();
             let state = State { reader, version, blob };
             let count = items.len();
             match store.save(place, Save { onto, state, items, removed: Vec::new(), known }).await {
@@ -166,8 +196,12 @@ impl Snapshots {
     }
 
     /// Looks up keys and items.
+    ///
+    /// [`Error::NotTheEnd`] when somebody else has saved or forgotten what is stored: what was found belongs to no state
+    /// that is known here.
     pub(crate) fn look_up(&self, keys: Vec<Key>, items: Vec<Box<str>>) -> BoxFuture<'static, Result<Found, Error>> {
         let (store, place) = (Arc::clone(&self.store), self.place);
+        let (onto, next, lineage) = (self.onto, self.next, self.lineage);
         Box::pin(async move {
             let mut found = Found { known: Vec::new(), items: Vec::new() };
             for keys in keys.chunks(LOOK_UP_KEYS_MAX) {
@@ -177,7 +211,17 @@ impl Snapshots {
             for items in items.chunks(LOOK_UP_KEYS_MAX) {
                 found.items.extend(store.items(place, items.to_vec()).await?);
             }
-            Ok(found)
+            if !store.is_shared() {
+                return Ok(found);
+            }
+            // Asked afterwards, as what is stored goes on or begins anew, and never goes back.
+            let state = store.state(place).await?;
+            let is_own = match &state {
+                None => onto == 0,
+                Some(state) => [onto, next].contains(&state.reader.offset) && lineage_of(state) == Some(lineage),
+            };
+            let end = state.map_or(0, |state| state.reader.offset);
+            if is_own { Ok(found) } else { Err(Error::NotTheEnd { end }) }
         })
     }
 
@@ -185,6 +229,19 @@ impl Snapshots {
     pub(crate) fn older(&self) -> Older {
         Older { store: Arc::clone(&self.store), place: self.place }
     }
+}
+
+/// Which lineage a state is of; none if it is cut short.
+fn lineage_of(state: &State) -> Option<u128> {
+    state.blob.first_chunk().map(|lineage: &[u8; LINEAGE_BYTES]| u128::from_le_bytes(*lineage))
+}
+
+/// Encodes beside other work; in this crate's own tests at once, so that what they simulate can be repeated.
+async fn beside(encode: Encode) -> Result<(Vec<Item>, Bytes), String> {
+    if cfg!(test) {
+        return encode();
+    }
+    tokio::task::spawn_blocking(encode).await.map_err(|why| why.to_string()).flatten()
 }
 
 /// Keys that are no longer in memory.

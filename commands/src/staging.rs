@@ -174,6 +174,11 @@ impl<S: Subject> Writer<S> {
     /// Takes in what was looked up.
     pub(crate) fn looked(&mut self, looking: Looking<S::Item>, looked: Result<Looked, Error>) -> Result<(), Lost> {
         let Looking { asked, cold, mut staged, .. } = looking;
+        if let Err(Error::NotTheEnd { end }) = looked {
+            tracing::warn!(topic = %S::TOPIC, partition = self.partition, end, "the snapshot is somebody else's; the log is folded again from it");
+            self.state.ready.extend(staged);
+            return Err(Lost);
+        }
         let taken = looked.map_err(|error| error.to_string()).and_then(|Looked { found, seqs }| {
             for (key, item) in cold.iter().zip(found.items) {
                 self.subject.warm(key, item.as_deref())?;

@@ -26,6 +26,7 @@ use event_log::{
     BoxFuture, EventLog, Headers, Record,
     rule::{Reader, Verdict},
 };
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
@@ -76,12 +77,19 @@ pub(crate) struct State<I> {
     pub meters: Meters,
     /// Losses and failed claims since entries last landed.
     pub failures: u32,
+    /// How long is waited is partly chance.
+    pub chance: StdRng,
 }
 
 impl<I> State<I> {
     pub(crate) fn new(meters: Meters) -> Self {
+        Self::by_chance(meters, StdRng::from_os_rng())
+    }
+
+    /// What is random is so by this.
+    fn by_chance(meters: Meters, mut chance: StdRng) -> Self {
         Self {
-            writer: rand::random(),
+            writer: chance.random(),
             reader: Reader::default(),
             source: -1,
             ahead: 0,
@@ -95,6 +103,7 @@ impl<I> State<I> {
             poison: HashSet::new(),
             meters,
             failures: 0,
+            chance,
         }
     }
 }
@@ -136,15 +145,15 @@ impl<S: Subject> Writer<S> {
             if let Err(error) = self.fold_again(&*log, ready.is_some()).await {
                 return self.halt(error, ready.take()).await;
             }
-            self.answer_again(std::mem::take(&mut orphans.absent)).into_iter().for_each(Landing::turn_away);
-            orphans.unknown = self.answer_again(orphans.unknown);
+            self.answer_again(std::mem::take(&mut orphans.absent)).await.into_iter().for_each(Landing::turn_away);
+            orphans.unknown = self.answer_again(orphans.unknown).await;
             match self.claim(&*log, &mut ready).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => return self.halt(error, ready.take()).await,
             }
             // From here on an append of an earlier term changes nothing, even if it still lands.
-            self.answer_again(std::mem::take(&mut orphans.unknown)).into_iter().for_each(Landing::turn_away);
+            self.answer_again(std::mem::take(&mut orphans.unknown)).await.into_iter().for_each(Landing::turn_away);
             match self.begin().await {
                 Ok(()) => {}
                 Err(Error::Log { source, .. }) if ready.is_none() => {
@@ -240,7 +249,7 @@ impl<S: Subject> Writer<S> {
                 }
                 saved = saved(&mut self.state.snapshots), if is_saving(&self.state.snapshots) => {
                     self.subject.saved(saved);
-                    self.subject.cool();
+                    self.cool();
                 }
                 () = tokio::task::yield_now(), if more => {}
                 handed = self.inbox.recv(), if room && self.state.backlog.len() < BACKLOG_COMMANDS => match handed {
@@ -303,11 +312,16 @@ impl<S: Subject> Writer<S> {
         if decided > 0 {
             self.state.meters.decide(began.elapsed(), decided);
             self.state.meters.queue.set(count(self.queue.waiting()));
-            if self.state.looking.is_none() && self.state.ready.is_empty() {
-                self.subject.cool();
-            }
+            self.cool();
         }
         Ok(())
+    }
+
+    /// Not while commands are staged: what they need was found to be at hand.
+    fn cool(&mut self) {
+        if self.state.looking.is_none() && self.state.ready.is_empty() {
+            self.subject.cool();
+        }
     }
 
     /// Takes one command: known keys go back to the desk, the others are decided; a request has an entry either way.
@@ -467,15 +481,30 @@ impl<S: Subject> Writer<S> {
     }
 
     /// Answers callers whose command the log holds after reading again, and gives the others back.
-    fn answer_again(&mut self, landings: Vec<Landing>) -> Vec<Landing> {
-        let absent = landings.into_iter().filter_map(|landing| match self.outcomes.get(&landing.key) {
+    async fn answer_again(&mut self, landings: Vec<Landing>) -> Vec<Landing> {
+        let answer = |landing: Landing, known: Option<Known>| match known {
             Some(known) => {
                 landing.waiter.reply(Reply::Known { known, replayed: !landing.first });
                 None
             }
             None => Some(landing),
+        };
+        let in_memory = landings.into_iter().filter_map(|landing| {
+            let known = self.outcomes.get(&landing.key);
+            answer(landing, known)
         });
-        absent.collect()
+        let absent: Vec<Landing> = in_memory.collect();
+        let Some(snapshots) = self.state.snapshots.as_ref().filter(|_| !absent.is_empty()) else { return absent };
+        // What was folded may have begun with a snapshot that holds them.
+        match snapshots.look_up(absent.iter().map(|landing| landing.key).collect(), Vec::new()).await {
+            Ok(found) => {
+                absent.into_iter().zip(found.known).filter_map(|(landing, known)| answer(landing, known)).collect()
+            }
+            Err(error) => {
+                tracing::warn!(topic = %S::TOPIC, partition = self.partition, %error, "a snapshot cannot be asked; callers are to ask again");
+                Vec::new()
+            }
+        }
     }
 
     /// Nothing of what waits was recorded.
@@ -554,5 +583,7 @@ pub(crate) fn count(count: usize) -> f64 {
     count as f64
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

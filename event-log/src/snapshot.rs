@@ -103,6 +103,10 @@ pub struct Save {
 /// - What cannot be what was saved is never answered: it is [`Error::Snapshot`], and the reader forgets its place.
 /// - Who retries: the caller, with everything of the save that failed.
 pub trait SnapshotStore: Send + Sync {
+    /// Whether other processes may save and forget at the same places: then who looks something up makes sure that
+    /// the place is still as it knows it.
+    fn is_shared(&self) -> bool;
+
     /// The state of a place; `None` when nothing is saved there.
     fn state(&self, place: Place) -> BoxFuture<'_, Result<Option<State>, Error>>;
 

@@ -5,7 +5,7 @@ use commands::{Answer, Config, Partition, Remote, Writing, remote, write};
 use domain::{command::Submitter, event::EventData, rejection::Rejection};
 use event_log::{
     BoxFuture, Error, EventLog, Follow, Headers, Record, RecordKind, Requests, Stored, Topic,
-    memory::Memory,
+    memory::{Fault, Memory},
     rule::{Reader, Verdict},
     snapshot::memory::Memory as Snapshots,
 };
@@ -229,6 +229,81 @@ async fn another_process_takes_over_and_every_command_is_answered_once() {
         entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
         (1..=entries.len() as u64).collect::<Vec<_>>()
     );
+}
+
+#[tokio::test]
+async fn kill9_storm_each_command_one_live_entry() {
+    let apart = Apart::new();
+    let remote = apart.desk().await;
+    let unknown = || Error::Unknown { reason: "the answer was lost".into() };
+    let mut asked = Vec::new();
+    // One is always at work beside the one that is killed, so that either may own the partition.
+    let mut standing = apart.process().await;
+    for round in 0..20_usize {
+        let next = apart.process().await;
+        for number in 0..10 {
+            let (desk, key) = (Arc::clone(&remote.desk), format!("{round}/{number}"));
+            let told = tokio::spawn({
+                let key = key.clone();
+                async move { desk.submit(client("A", &key, deposit("1.00"))).await }
+            });
+            asked.push((key, told));
+        }
+        match round % 4 {
+            0 => apart.log.inject(Fault::FailAfter(unknown())),
+            1 => apart.log.inject(Fault::Cut(1, unknown())),
+            2 => apart.log.inject(Fault::FailBefore(unknown())),
+            _ => {}
+        }
+        for _ in 0..round * 5 {
+            tokio::task::yield_now().await;
+        }
+        // It is killed wherever it stands, and says nothing to anybody.
+        drop(std::mem::replace(&mut standing, next));
+    }
+    let mut told = Vec::new();
+    for (key, answer) in asked {
+        told.push((key, answered(answer.await.unwrap()).outcome));
+    }
+    standing.writing.stop().await;
+    let entries = live(&apart.log).await;
+    for (key, outcome) in &told {
+        let own: Vec<_> = entries.iter().filter(|entry| entry.command.id == key.as_str()).collect();
+        let first: Vec<_> = own.iter().filter(|entry| entry.outcome != event_schemas::Outcome::Repeat).collect();
+        assert_eq!(first.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [outcome.seq], "{key}");
+    }
+    assert_eq!(entries.len() as u64, apart.put.tail(Topic::Ledger, 0).await.unwrap(), "one entry for each request");
+}
+
+#[tokio::test]
+async fn ledger_rebuilds_without_commands() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    let mut told = Vec::new();
+    for number in 0..20 {
+        let key = format!("{number}");
+        let command = match number % 3 {
+            2 => client("A", &key, withdraw("100.00")),
+            _ => client("A", &key, deposit("1.00")),
+        };
+        told.push((command.id, answered(remote.desk.submit(command).await).outcome));
+    }
+    process.writing.stop().await;
+    let Apart { log, clock, put } = apart;
+    // The commands are gone for good: the ledger holds them with what was decided.
+    drop((remote, put));
+    let entries = live(&log).await;
+    assert!(entries.iter().all(|entry| !entry.command.body.get().is_empty()));
+    let running = started(&log, config(&clock)).await;
+    for (id, outcome) in told {
+        let found = running.desk.outcome(&account("A"), Submitter::Client, &id).await.unwrap();
+        assert_eq!(found.outcome, outcome);
+    }
+    let next = insist(&running, client("A", "next", withdraw("14.00"))).await;
+    assert_eq!(next.outcome.seq, 22, "it goes on where it was, with all the cash that was there");
+    assert!(matches!(next.outcome.result, commands::OutcomeResult::Accepted { .. }), "{next:?}");
+    running.stop().await;
 }
 
 #[tokio::test]

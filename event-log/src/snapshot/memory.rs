@@ -78,6 +78,10 @@ impl Kept {
 }
 
 impl SnapshotStore for Memory {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn state(&self, place: Place) -> BoxFuture<'_, Result<Option<State>, Error>> {
         async move { Ok(self.with(place, |kept| kept.state.clone())) }.boxed()
     }

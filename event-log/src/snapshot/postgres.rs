@@ -173,6 +173,10 @@ impl Postgres {
 }
 
 impl SnapshotStore for Postgres {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn state(&self, place: Place) -> BoxFuture<'_, Result<Option<State>, Error>> {
         self.answer(self.read_state(place)).boxed()
     }

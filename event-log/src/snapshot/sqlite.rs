@@ -242,6 +242,10 @@ impl Sqlite {
 }
 
 impl SnapshotStore for Sqlite {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn state(&self, place: Place) -> BoxFuture<'_, Result<Option<State>, Error>> {
         async move { self.load_state(place).await.map_err(|failure| self.error(failure)) }.boxed()
     }
