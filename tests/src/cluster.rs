@@ -15,7 +15,7 @@ const POSTGRES: &str = "postgres://bahi@127.0.0.1:25432/bahi";
 /// The file in a story's folder that says what its topics are called.
 const PREFIX_FILE: &str = "topic-prefix";
 /// More than one, so that accounts are written by different writers.
-const PARTITIONS: &str = "2";
+pub const PARTITIONS: usize = 2;
 
 /// Whether stories are told of processes around Kafka.
 pub fn is_wanted() -> bool {
@@ -52,7 +52,8 @@ impl Topics {
             return Topics::called(prefix);
         }
         let topics = Topics::called(format!("story_{:032x}", rand::random::<u128>()));
-        let layout = ["--partitions", PARTITIONS, "--replication", "1", "--min-in-sync", "1"];
+        let partitions = PARTITIONS.to_string();
+        let layout = ["--partitions", &partitions, "--replication", "1", "--min-in-sync", "1"];
         let Topics { brokers, prefix, database } = &topics;
         let words = ["topics", "apply", "--brokers", brokers, "--prefix", prefix].into_iter().chain(layout);
         binary::run(words).succeeded();

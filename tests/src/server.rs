@@ -81,7 +81,14 @@ impl Server {
     pub fn start_around(topics: Topics, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
         let roles = ["writer", "projector", "venue"];
         let roles = roles.iter().filter(|role| **role != "venue" || args.contains(&"simulated"));
-        let beside = roles.map(|role| topics.role(role, data, args, variables)).collect();
+        let beside: Vec<Server> = roles.map(|role| topics.role(role, data, args, variables)).collect();
+        // One that died is missed by the group after 6 s; until then nobody has its partitions.
+        wait_until("the writer to be given every partition and to serve them", || {
+            let writer = beside.first()?.anybody();
+            let given = writer.try_get("/metrics")?.text.matches("bahi_writer_halted{").count();
+            let ready = writer.try_get("/readyz").is_some_and(|reply| reply.status == 200);
+            (given == 2 * cluster::PARTITIONS && ready).then_some(())
+        });
         let mut server = topics.role("api", data, args, variables);
         (server.beside, server.topics) = (beside, Some(topics));
         server
