@@ -152,10 +152,13 @@ impl<S: Subject> Intake<S> {
             sender,
         };
         let failing = Arc::clone(&failed);
+        // Kept until the reason is there: the writer asks for it as soon as nothing more can come.
+        let open = reader.sender.clone();
         let task = tokio::spawn(async move {
             if let Err(error) = reader.run(from).await {
                 *failing.lock() = Some(error);
             }
+            drop(open);
         });
         self.reading = Some(Reading { batches, task, failed });
         Ok(())

@@ -58,6 +58,8 @@ mod snapshots;
 
 mod staging;
 
+mod deciding;
+
 mod rate;
 
 mod metrics;

@@ -10,7 +10,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A submission with what the caller's task works out, so that the writer need not.
 #[derive(Debug)]
@@ -126,6 +126,8 @@ pub(crate) struct QueueState {
     waiting: AtomicUsize,
     max: usize,
     serving: AtomicBool,
+    /// The same, for who waits for it to change.
+    told: watch::Sender<bool>,
 }
 
 impl QueueState {
@@ -142,13 +144,19 @@ impl QueueState {
     }
     pub(crate) fn set_serving(&self, serving: bool) {
         self.serving.store(serving, Ordering::Release);
+        self.told.send_if_modified(|told| std::mem::replace(told, serving) != serving);
+    }
+    /// Whether its writer serves, as it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.told.subscribe()
     }
 }
 
 /// A queue for at most `max` commands, closed to callers until its writer serves.
 pub(crate) fn queue<I>(max: usize) -> (Queue<I>, mpsc::UnboundedReceiver<HandOver<I>>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let state = QueueState { waiting: AtomicUsize::new(0), max, serving: AtomicBool::new(false) };
+    let (waiting, serving, told) = (AtomicUsize::new(0), AtomicBool::new(false), watch::Sender::new(false));
+    let state = QueueState { waiting, max, serving, told };
     (Queue { sender, state: Arc::new(state) }, receiver)
 }
 

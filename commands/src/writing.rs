@@ -13,8 +13,11 @@ use crate::{
     subject::Subject,
 };
 use event_log::{EventLog, Requests, Topic};
+use futures::FutureExt;
 use std::{
     collections::{BTreeSet, HashMap},
+    convert::Infallible,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
@@ -87,8 +90,8 @@ pub async fn write(
 enum Ended {
     /// It was told to, or can be started again.
     Over,
-    /// It could not start for now.
-    Failed(Error),
+    /// It is started again after a while: why, in words.
+    Failed(String),
     /// Its partition cannot be written as it is.
     Halted(Error),
 }
@@ -140,8 +143,8 @@ impl Tending {
                     let (topic, number) = partition;
                     match ended {
                         Ended::Over => {}
-                        Ended::Failed(error) => {
-                            tracing::warn!(%topic, partition = number, %error, "a writer did not start; trying again");
+                        Ended::Failed(reason) => {
+                            tracing::warn!(%topic, partition = number, reason, "a writer ended; it is started again");
                         }
                         Ended::Halted(error) => {
                             tracing::error!(%topic, partition = number, %error, "the partition cannot be written");
@@ -187,22 +190,22 @@ impl Tending {
             Inbox::Log(Intake::new(requests, answers, partition, market, older))
         });
         let (ready, is_ready) = oneshot::channel();
-        let serving = self.serving.clone();
         let place = (S::TOPIC, partition);
+        let telling = tell(place, queue.state().watch(), self.serving.clone());
         running.spawn(async move {
-            let writing = writer.run(log, ready);
-            let began = async move {
+            let writing = async move {
+                writer.run(log, ready).await;
                 match is_ready.await {
-                    Ok(Ok(())) => {
-                        serving.send_if_modified(|serving| serving.insert(place));
-                        Ended::Over
-                    }
-                    Ok(Err(error @ Error::Log { .. })) => Ended::Failed(error),
+                    Ok(Err(error @ Error::Log { .. })) => Ended::Failed(error.to_string()),
                     Ok(Err(error)) => Ended::Halted(error),
-                    Err(_) => Ended::Over,
+                    Ok(Ok(())) | Err(_) => Ended::Over,
                 }
             };
-            let ((), ended) = tokio::join!(writing, began);
+            let writing = AssertUnwindSafe(writing).catch_unwind();
+            let ended = tokio::select! {
+                ended = writing => ended.unwrap_or_else(|_| Ended::Failed("it panicked".to_owned())),
+                never = telling => match never {},
+            };
             if matches!(ended, Ended::Failed(_)) {
                 let mut stopped = stopped;
                 let wait = Duration::from_millis(START_AGAIN_MS);
@@ -210,5 +213,21 @@ impl Tending {
             }
             (place, ended)
         });
+    }
+}
+
+/// Says of a partition whether its writer serves it, as that changes: not while it claims, recovers or has halted.
+async fn tell(
+    place: Partition,
+    mut serves: watch::Receiver<bool>,
+    serving: watch::Sender<BTreeSet<Partition>>,
+) -> Infallible {
+    loop {
+        let now = *serves.borrow_and_update();
+        serving.send_if_modified(|serving| if now { serving.insert(place) } else { serving.remove(&place) });
+        if serves.changed().await.is_err() {
+            // The writer is gone, and whoever waits for it says so.
+            std::future::pending::<()>().await;
+        }
     }
 }

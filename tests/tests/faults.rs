@@ -208,18 +208,30 @@ fn kill_and_restart(service: &str) {
     }
 }
 
-#[test]
-fn a_writer_that_is_killed_is_taken_over() {
-    let fault = "kill -9 of a writer";
+/// A load, a fault in the middle of it, and what must hold afterwards.
+fn tell(fault: &str, strike: impl FnOnce(&mut Cluster) -> Instant) -> Held {
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
     cluster.steady(&load);
-    let victim = cluster.random.random_range(0..2);
-    let when = Instant::now();
-    cluster.writers.remove(victim).kill_9();
-    let recovered = cluster.recovered(&load, when);
+    let since = strike(&mut cluster);
+    let recovered = cluster.recovered(&load, since);
     cluster.steady(&load);
-    let held = cluster.holds(fault, load, recovered);
+    cluster.holds(fault, load, recovered)
+}
+
+/// Takes out one of two, as the seed says, and strikes it.
+fn strike_one(random: &mut StdRng, two: &mut Vec<Server>, strike: impl FnOnce(Server)) -> Instant {
+    let victim = two.remove(random.random_range(0..2));
+    let when = Instant::now();
+    strike(victim);
+    when
+}
+
+#[test]
+fn a_writer_that_is_killed_is_taken_over() {
+    let held = tell("kill -9 of a writer", |cluster| {
+        strike_one(&mut cluster.random, &mut cluster.writers, |mut writer| writer.kill_9())
+    });
     assert!(held.recovered < Duration::from_secs(20), "a takeover took {:?}", held.recovered);
 }
 
@@ -229,79 +241,50 @@ fn a_writer_that_is_told_to_stop_hands_over_at_once() {
     if is_left_out(fault) {
         return;
     }
-    let mut cluster = Cluster::start(fault);
-    let load = cluster.load();
-    cluster.steady(&load);
-    let victim = cluster.random.random_range(0..2);
-    let when = Instant::now();
-    assert!(cluster.writers.remove(victim).stop().success());
-    let recovered = cluster.recovered(&load, when);
-    cluster.steady(&load);
-    let held = cluster.holds(fault, load, recovered);
+    let held = tell(fault, |cluster| {
+        strike_one(&mut cluster.random, &mut cluster.writers, |writer| assert!(writer.stop().success()))
+    });
     assert!(held.recovered < Duration::from_secs(10), "a hand-over took {:?}", held.recovered);
 }
 
 #[test]
 fn a_projector_that_is_killed_is_taken_over() {
     let fault = "kill -9 of a projector";
-    if is_left_out(fault) {
-        return;
+    if !is_left_out(fault) {
+        tell(fault, |cluster| {
+            strike_one(&mut cluster.random, &mut cluster.projectors, |mut projector| projector.kill_9())
+        });
     }
-    let mut cluster = Cluster::start(fault);
-    let load = cluster.load();
-    cluster.steady(&load);
-    let victim = cluster.random.random_range(0..2);
-    let when = Instant::now();
-    cluster.projectors.remove(victim).kill_9();
-    let recovered = cluster.recovered(&load, when);
-    cluster.steady(&load);
-    cluster.holds(fault, load, recovered);
 }
 
 #[test]
 fn callers_of_an_api_that_is_killed_go_to_another() {
     let fault = "kill -9 of an api";
-    if is_left_out(fault) {
-        return;
+    if !is_left_out(fault) {
+        tell(fault, |cluster| strike_one(&mut cluster.random, &mut cluster.apis, |mut api| api.kill_9()));
     }
-    let mut cluster = Cluster::start(fault);
-    let load = cluster.load();
-    cluster.steady(&load);
-    let when = Instant::now();
-    cluster.apis.remove(0).kill_9();
-    let recovered = cluster.recovered(&load, when);
-    cluster.steady(&load);
-    cluster.holds(fault, load, recovered);
 }
 
 #[test]
 fn a_broker_that_is_killed_and_comes_back_has_lost_nothing() {
     let fault = "kill -9 of Kafka";
-    if is_left_out(fault) {
-        return;
+    if !is_left_out(fault) {
+        tell(fault, |_| {
+            kill_and_restart("kafka");
+            Instant::now()
+        });
     }
-    let mut cluster = Cluster::start(fault);
-    let load = cluster.load();
-    cluster.steady(&load);
-    kill_and_restart("kafka");
-    let recovered = cluster.recovered(&load, Instant::now());
-    cluster.steady(&load);
-    cluster.holds(fault, load, recovered);
 }
 
 #[test]
 fn a_database_that_is_killed_and_comes_back_stops_no_writer_and_loses_no_row() {
     let fault = "kill -9 of PostgreSQL";
-    if is_left_out(fault) {
-        return;
+    if !is_left_out(fault) {
+        tell(fault, |_| {
+            kill_and_restart("postgres");
+            Instant::now()
+        });
     }
-    let mut cluster = Cluster::start(fault);
-    let load = cluster.load();
-    cluster.steady(&load);
-    kill_and_restart("postgres");
-    let recovered = cluster.recovered(&load, Instant::now());
-    cluster.steady(&load);
-    cluster.holds(fault, load, recovered);
 }
 
 #[test]
@@ -335,15 +318,11 @@ fn two_writers_that_are_forced_on_the_same_partitions_change_nothing_twice() {
     if is_left_out(fault) {
         return;
     }
-    let mut cluster = Cluster::start(fault);
-    let load = cluster.load();
-    cluster.steady(&load);
-    let when = Instant::now();
-    let forced = cluster.forced_writer();
-    cluster.writers.push(forced);
-    let recovered = cluster.recovered(&load, when);
-    cluster.steady(&load);
-    cluster.steady(&load);
-    let held = cluster.holds(fault, load, recovered);
+    let held = tell(fault, |cluster| {
+        let when = Instant::now();
+        let forced = cluster.forced_writer();
+        cluster.writers.push(forced);
+        when
+    });
     assert!(held.dead >= 1, "they never met");
 }

@@ -5,9 +5,10 @@ use crate::{
     metrics::Meters,
     outcome::{Outcome, OutcomeResult},
     queue::queue,
-    subject::{Broken, Replayed, Seen, Written},
+    subject::{Broken, How, Place, Replayed, Seen, Written},
 };
-use event_log::{RecordKind, Stored, Topic, memory::Memory};
+use domain::rejection::Rejection;
+use event_log::{Headers, Record, RecordKind, Stored, Topic, memory::Memory};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 

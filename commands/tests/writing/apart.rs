@@ -188,7 +188,10 @@ async fn a_request_that_is_none_halts_its_partition_and_nothing_behind_it_is_ans
     let headers = Headers::request(RecordKind::Command, "odd".into(), 0, None);
     let odd = Record { headers, value: b"{\"what\":1}"[..].into(), ..asked.clone() };
     apart.put.append(Topic::Ledger, 0, None, vec![odd, asked]).await.unwrap();
-    // The market goes on.
+    // It is not served any more, so its process is not ready; the market goes on.
+    let mut served = process.writing.served();
+    let halted = served.wait_for(|served| !served.contains(&(Topic::Ledger, 0)));
+    tokio::time::timeout(LIMIT, halted).await.expect("within the limit").expect("it is at work");
     accepted(remote.desk.submit_fact(fact("list", reliance())).await);
     process.writing.stop().await;
     assert_eq!(live(&apart.log).await.len(), 1);
