@@ -7,7 +7,7 @@ TEST_FLAGS ?= --workspace --no-fail-fast
 CLUSTER_STORIES := bad_input both_times cash idempotency ledger_runs orders
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster faults lint bench fixture services services-down services-status
+.PHONY: help run test test-cluster faults equality lint bench fixture services services-down services-status
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ faults: ## kill, stop and double processes and services under 2,000 orders per s
 	@deploy/local/services up
 	@$(CARGO) build --locked --release --workspace --bins
 	@eval "$$(deploy/local/services env)" && BAHI_FAULTS=all $(CARGO) test --locked --release --package tests --test faults -- --nocapture --test-threads 1
+
+equality: ## after 100,000 random commands: equal rows in PostgreSQL, in memory and in a replay, in release; BAHI_SEED=7 chooses them
+	@deploy/local/services up
+	@$(CARGO) build --locked --release --workspace --bins
+	@eval "$$(deploy/local/services env)" && BAHI_EQUALITY=$${BAHI_EQUALITY:-100000} $(CARGO) test --locked --release --package tests --test equality -- --nocapture
 
 lint: ## check format, lints and docs
 	@$(CARGO) fmt --all --check

@@ -89,11 +89,25 @@ impl Topics {
     /// When it does not get ready.
     #[track_caller]
     pub fn role(&self, role: &str, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
+        let mut command = self.command(role, data, args, variables);
+        Server::spawn(command.env("BAHI_POSTGRES_URL", &self.database), data.to_path_buf())
+    }
+
+    /// An api without a database, which folds the whole ledger into memory, ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[track_caller]
+    pub fn api_in_memory(&self, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
+        Server::spawn(&mut self.command("api", data, args, variables), data.to_path_buf())
+    }
+
+    fn command(&self, role: &str, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = binary::command([role, "--listen", "127.0.0.1:0"]);
-        command.args(self.flags()).args(args).envs(variables.iter().copied()).env("BAHI_POSTGRES_URL", &self.database);
+        command.args(self.flags()).args(args).envs(variables.iter().copied());
         if role == "api" {
             command.arg("--data").arg(data);
         }
-        Server::spawn(&mut command, data.to_path_buf())
+        command
     }
 }

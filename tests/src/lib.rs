@@ -11,6 +11,7 @@ pub mod real_data;
 pub mod server;
 pub mod story;
 pub mod wait;
+pub mod wander;
 
 pub use client::{Client, Reply, key};
 pub use server::Server;

@@ -28,7 +28,12 @@ impl Late {
             "executed_at": moment(4)
         });
         story.venue.post("/v1/venue/fills", fill).must_be(201);
-        Late { story, client, before }
+        let late = Late { story, client, before };
+        // Its settlement was due days ago: the back office settles it as soon as it sees that.
+        wait_until("the late trade settled", || {
+            (late.read("cash", &[]).text_at("/settled") == "9100.00").then_some(())
+        });
+        late
     }
     fn ask(&self, what: &str, query: &[(&str, &str)]) -> Reply {
         let query: Vec<String> =

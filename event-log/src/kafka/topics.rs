@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -96,6 +96,9 @@ impl fmt::Display for Step {
 
 /// How long a cluster may take until a topic that it made has a leader: a busy one takes seconds.
 const MADE_WAIT: Duration = Duration::from_secs(60);
+
+/// How long until brokers are asked again whether they know of a change.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The setting that says how many copies must have a record.
 const IN_SYNC: &str = "min.insync.replicas";
@@ -237,12 +240,12 @@ impl Topics {
     /// it cannot change.
     pub async fn apply(&self, layout: Layout) -> Result<Vec<Step>, Error> {
         layout.check().map_err(|reason| Error::Topics { reason: format!("the log {reason}") })?;
-        let steps = self.plan(layout).await?;
-        if let Some(refused) = steps.iter().find(|step| matches!(step, Step::Refuse { .. })) {
+        let todo = self.plan(layout).await?;
+        if let Some(refused) = todo.iter().find(|step| matches!(step, Step::Refuse { .. })) {
             return Err(Error::Topics { reason: refused.to_string() });
         }
         let mut drifted = BTreeSet::new();
-        for step in &steps {
+        for step in &todo {
             match step {
                 Step::Make(wanted) => self.make(wanted).await?,
                 Step::Set { topic, .. } => drop(drifted.insert(topic)),
@@ -253,7 +256,27 @@ impl Topics {
             self.set(topic, layout).await?;
         }
         self.identify().await?;
-        Ok(steps)
+        if !todo.is_empty() {
+            self.settled(|found| {
+                wanted(&self.cluster, layout).iter().all(|wanted| steps(wanted, found.get(&wanted.name)).is_empty())
+            })
+            .await?;
+        }
+        Ok(todo)
+    }
+
+    /// Waits until the brokers tell what was changed: a controller takes a change before they have heard of it.
+    async fn settled(&self, is_told: impl Fn(&BTreeMap<String, Found>) -> bool) -> Result<(), Error> {
+        let until = Instant::now() + MADE_WAIT;
+        while !is_told(&self.found().await?) {
+            if Instant::now() >= until {
+                let reason =
+                    format!("what was changed is not told by {} yet; see `bahi topics plan`", self.cluster.brokers);
+                return Err(Error::Topics { reason });
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// Refuses what a log must not be opened over.
@@ -274,7 +297,9 @@ impl Topics {
     pub(super) async fn set_one(&self, topic: &str, name: &str, value: &str) -> Result<(), Error> {
         let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
         let set = self.admin.alter_configs([&change], &options()).await;
-        self.done("set up", topic, set)
+        self.done("set up", topic, set)?;
+        let is_set = |found: &Found| found.settings.get(name).is_some_and(|told| told == value);
+        self.settled(|found| found.get(topic).is_some_and(is_set)).await
     }
 
     async fn make(&self, wanted: &Wanted) -> Result<(), Error> {
