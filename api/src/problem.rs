@@ -79,7 +79,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
     /// 503, to be tried again.
-    pub fn unavailable(code: &'static str, detail: &'static str, retry_after_s: u32) -> Self {
+    pub fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>, retry_after_s: u32) -> Self {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
     }
     /// The problem of a plain error status that something beneath the handlers gave.

@@ -30,7 +30,7 @@ const STOPPED_RETRY_S: u32 = 60;
 /// # Errors
 /// 503 while starting, and when the wait is over.
 pub async fn reached(state: &State, sent: &Sent) -> Result<(), Problem> {
-    if !state.is_ready().await {
+    if !state.has_caught_up().await {
         return Err(Problem::unavailable("starting", "the log is still being read: try again", BEHIND_RETRY_S));
     }
     match &sent.min {

@@ -6,6 +6,7 @@ use commands::{Clock, Desk};
 use event_log::{EventLog, Topic};
 use projections::{
     Position, Views,
+    lag::Lag,
     postgres::{Indexed, Postgres},
 };
 use std::{
@@ -14,9 +15,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// Commands per window and account.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -28,6 +29,10 @@ pub const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-
 pub const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 /// How long a read waits for its `Bahi-Min-Position`: views are milliseconds behind, so longer means trouble.
 pub const READ_WAIT_MS: u64 = 2_000;
+/// How long views may be behind, unless told: thousands of times what is usual.
+pub const LAG_MAX: Duration = Duration::from_secs(30);
+/// How often, at most, the log is asked for its ends to see how far views are behind.
+const ENDS_EVERY: Duration = Duration::from_secs(1);
 
 /// What `bahi` may set.
 #[derive(Clone, Debug)]
@@ -36,13 +41,20 @@ pub struct Config {
     pub account_commands_per_second: Option<u32>,
     /// How long a read waits for its `Bahi-Min-Position`.
     pub read_wait: Duration,
+    /// How long views may be behind the log before the process says that it is not ready.
+    pub lag_max: Duration,
     /// Whether each answered request is logged; failures always are.
     pub access_log: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { account_commands_per_second: None, read_wait: Duration::from_millis(READ_WAIT_MS), access_log: true }
+        Self {
+            account_commands_per_second: None,
+            read_wait: Duration::from_millis(READ_WAIT_MS),
+            lag_max: LAG_MAX,
+            access_log: true,
+        }
     }
 }
 
@@ -73,6 +85,7 @@ pub struct Inner {
     limit: Option<(HeaderValue, HeaderValue)>,
     ready: AtomicBool,
     ready_at: OnceCell<Position>,
+    lag: Mutex<(Option<Instant>, Lag<Position>)>,
 }
 
 impl Deref for State {
@@ -117,6 +130,7 @@ impl State {
             limit,
             ready: AtomicBool::new(false),
             ready_at: OnceCell::new(),
+            lag: Mutex::default(),
         })))
     }
 }
@@ -160,14 +174,11 @@ impl Inner {
     }
 
     /// Whether the views have caught up with the log as it was when this was first asked.
-    pub async fn is_ready(&self) -> bool {
+    pub async fn has_caught_up(&self) -> bool {
         if self.ready.load(Ordering::Acquire) {
             return true;
         }
-        if let Err(error) = self.look().await {
-            tracing::warn!(%error, "the rows of accounts cannot be asked how far they are");
-            return false;
-        }
+        self.look_again().await;
         let reached = match self.ready_at.get_or_try_init(|| self.ends()).await {
             Ok(ends) => self.views.position().covers(ends),
             Err(error) => {
@@ -179,6 +190,43 @@ impl Inner {
             self.ready.store(true, Ordering::Release);
         }
         reached
+    }
+
+    /// Whether reads are worth asking for: the views have caught up, and are not further behind now than they may be.
+    ///
+    /// # Errors
+    /// A code and the reason, in words.
+    pub async fn is_ready(&self) -> Result<(), (&'static str, String)> {
+        if !self.has_caught_up().await {
+            return Err(("starting", "the log is still being read".to_owned()));
+        }
+        let behind = self.behind().await;
+        match behind > self.config.lag_max {
+            true => Err(("views_behind", format!("views are {} s behind the log", behind.as_secs()))),
+            false => Ok(()),
+        }
+    }
+
+    /// Looks how far the ledger is, if that can be seen; what is known of it gets older otherwise.
+    async fn look_again(&self) {
+        if let Err(error) = self.look().await {
+            tracing::warn!(%error, "the rows of accounts cannot be asked how far they are");
+        }
+    }
+
+    /// How long the views have been behind the log.
+    async fn behind(&self) -> Duration {
+        let (asked, lag) = &mut *self.lag.lock().await;
+        if asked.is_none_or(|asked| asked.elapsed() >= ENDS_EVERY) {
+            *asked = Some(Instant::now());
+            match self.ends().await {
+                Ok(ends) => lag.see(Instant::now(), ends),
+                Err(error) => tracing::warn!(%error, "the end of the log cannot be read"),
+            }
+        }
+        self.look_again().await;
+        let position = self.views.position();
+        lag.behind(Instant::now(), |ends| position.covers(ends))
     }
 
     async fn ends(&self) -> Result<Position, event_log::Error> {

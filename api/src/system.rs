@@ -18,13 +18,12 @@ pub async fn get_health() -> Response {
     json(StatusCode::OK, br#"{"status":"ok"}"#.to_vec())
 }
 
-/// The views have caught up with the log as it was at the start.
+/// The views have caught up with the log as it was at the start, and are not further behind it than they may be.
 #[utoipa::path(get, path = "/readyz", tag = "system", responses((status = 200, description = "Ready")))]
 pub async fn get_ready(extract::State(state): extract::State<State>) -> Result<Response, Problem> {
-    if state.is_ready().await {
-        Ok(json(StatusCode::OK, br#"{"status":"ready"}"#.to_vec()))
-    } else {
-        Err(Problem::unavailable("starting", "the log is still being read", READY_RETRY_S))
+    match state.is_ready().await {
+        Ok(()) => Ok(json(StatusCode::OK, br#"{"status":"ready"}"#.to_vec())),
+        Err((code, why)) => Err(Problem::unavailable(code, why, READY_RETRY_S)),
     }
 }
 
@@ -32,7 +31,7 @@ pub async fn get_ready(extract::State(state): extract::State<State>) -> Result<R
 #[utoipa::path(get, path = "/metrics", tag = "system",
     responses((status = 200, description = "Counters", body = String, content_type = "text/plain")))]
 pub async fn get_metrics(extract::State(state): extract::State<State>) -> Response {
-    note_ready(state.is_ready().await);
+    note_ready(state.is_ready().await.is_ok());
     text("text/plain; version=0.0.4", Body::from(state.metrics.text()))
 }
 

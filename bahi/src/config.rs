@@ -26,6 +26,8 @@ const SNAPSHOT_ENTRIES_MAX: u64 = 100_000_000;
 const CLOCK_SPEED_MAX: u64 = 86_400;
 /// Longest wait for an outcome; a proxy in front gives up after a minute.
 const WAIT_MS_MAX: u64 = 60_000;
+/// Longest lag of views that may be allowed: an hour is as good as none.
+const LAG_MS_MAX: u64 = 3_600_000;
 /// Most connections to a database: servers are set up for some hundred in all.
 const CONNECTIONS_MAX: u64 = 1_000;
 /// Longest drain; a supervisor kills after 90 seconds.
@@ -113,6 +115,8 @@ settings! {
     snapshot_entries: usize = "250000", "BAHI_SNAPSHOT_ENTRIES", "N", |text| whole(text, 1, SNAPSHOT_ENTRIES_MAX).map(narrow_usize);
     /// How long a write waits for its outcome before 202, and a read for a position, in milliseconds
     wait_ms: Duration = "5000", "BAHI_WAIT_MS", "MS", |text| whole(text, 1, WAIT_MS_MAX).map(Duration::from_millis);
+    /// How long views may be behind the log before /readyz says no, in milliseconds
+    lag_max_ms: Duration = "30000", "BAHI_LAG_MAX_MS", "MS", |text| whole(text, 1_000, LAG_MS_MAX).map(Duration::from_millis);
     /// How long requests under way may take after SIGTERM, in milliseconds
     drain_ms: Duration = "10000", "BAHI_DRAIN_MS", "MS", |text| whole(text, 0, DRAIN_MS_MAX).map(Duration::from_millis);
     /// How to log to standard error: `pretty` or `json`

@@ -112,7 +112,7 @@ pub fn writer_config(config: &Config, snapshots: Option<Arc<dyn SnapshotStore>>)
 
 /// What the edge runs by.
 pub fn edge_config(config: &Config) -> api::Config {
-    api::Config { account_commands_per_second: limit(config), ..api::Config::default() }
+    api::Config { account_commands_per_second: limit(config), lag_max: config.lag_max_ms, ..api::Config::default() }
 }
 
 fn limit(config: &Config) -> Option<u32> {

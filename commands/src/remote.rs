@@ -18,7 +18,7 @@ use crate::{
 };
 use event_log::{EventLog, Requests, Topic, rule::Reader};
 use std::sync::Arc;
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 /// A desk that was opened, and what runs for it; dropping it ends that.
 pub struct Remote {
@@ -99,7 +99,8 @@ impl Opening {
                 older = Some((saved, version));
             }
             let answers = courier.answers(partition);
-            ends.push((Arc::clone(&answers), log.tail(topic, partition).await.map_err(failed)?));
+            let (halted, halts) = oneshot::channel();
+            ends.push((Arc::clone(&answers), log.tail(topic, partition).await.map_err(failed)?, halts));
             let forget_every = self.config.snapshot_entries as u64;
             let answering = Answering {
                 log: Arc::clone(&log),
@@ -114,11 +115,16 @@ impl Opening {
             self.tasks.push(tokio::spawn(async move {
                 if let Err(error) = answering.run::<S>().await {
                     tracing::error!(%topic, partition, %error, "answers can be followed no further");
+                    // Nobody waits for it once all is open.
+                    drop(halted.send(error));
                 }
             }));
         }
-        for (answers, end) in ends {
-            answers.reach(end).await;
+        for (answers, end, halts) in ends {
+            tokio::select! {
+                () = answers.reach(end) => {}
+                Ok(error) = halts => return Err(error),
+            }
         }
         Ok(Lane { topic, log, way: Way::Through(courier), outcomes, read_outcome, wait: self.config.wait })
     }

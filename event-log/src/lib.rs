@@ -247,7 +247,7 @@ pub enum Error {
         reason: String,
     },
     /// No broker can be asked; nothing was appended. Works again when one answers.
-    #[error("the log's brokers cannot be reached: {reason}")]
+    #[error("the log's brokers cannot be reached: {reason}; check that they run and that their addresses are right")]
     Unreachable {
         /// Which, and what was seen.
         reason: String,
@@ -269,7 +269,9 @@ pub enum Error {
         reason: String,
     },
     /// A record is not one of this product. Nothing is read past it.
-    #[error("{topic} partition {partition} offset {offset} is not a record of Bahi: {reason}")]
+    #[error(
+        "{topic} partition {partition} offset {offset} is not a record of Bahi: {reason}; nobody else may write its topics, see 'A foreign record' in docs/OPERATING.md"
+    )]
     Record {
         /// The topic.
         topic: Topic,

@@ -127,7 +127,11 @@ async fn connect(options: &PgConnectOptions, at: &str) -> Result<PgConnection, E
         Ok(connected) => connected.map_err(|error| errors::named(at, &error)),
         Err(_elapsed) => Err(Error::Database {
             at: at.into(),
-            reason: format!("cannot be reached within {} s", ACQUIRE_WAIT.as_secs()).into(),
+            reason: format!(
+                "cannot be reached within {} s; check that it runs and that the URL is right",
+                ACQUIRE_WAIT.as_secs()
+            )
+            .into(),
         }),
     }
 }

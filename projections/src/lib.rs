@@ -35,6 +35,7 @@ pub mod navs;
 
 mod account;
 mod hash;
+pub mod lag;
 pub mod left;
 mod noted;
 mod row;

@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 pub use indexed::Indexed;
 pub use journal::JournalEntry;
-pub use projector::{Clock, Given, Projector, project};
+pub use projector::{Behind, Clock, Given, Projector, project};
 pub use reading::AccountAt;
 
 /// All views of one log, in a database. Clones share it.

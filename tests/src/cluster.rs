@@ -73,6 +73,11 @@ impl Topics {
         Topics { brokers: brokers(), database: format!("{server}/{prefix}"), prefix }
     }
 
+    /// What its topics are called before their dot.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The URL of its database.
     pub fn database(&self) -> &str {
         &self.database

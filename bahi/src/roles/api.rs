@@ -9,7 +9,7 @@ use crate::{
 use commands::Desk;
 use event_log::Topic;
 use projections::{Views, postgres::Postgres};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// How long until the shipped calendar is loaded again, while no writer answers.
@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 async fn serve(config: Config) -> Result<(), Error> {
-    let stop = product::stop_signal()?;
+    let mut stop = pin!(product::stop_signal()?);
     ::api::metrics::install()?;
     let listener = listener::bind(config.listen).await?;
     let address = listener.local_addr()?;
@@ -61,7 +61,8 @@ async fn serve(config: Config) -> Result<(), Error> {
         None => projections::follow(Arc::clone(answers), Arc::clone(&views)),
     };
     let settings = product::writer_config(&config, super::snapshots(&database, &log));
-    let opened = commands::remote::open(Arc::clone(answers), log.requests.clone(), settings).await?;
+    let opening = commands::remote::open(Arc::clone(answers), log.requests.clone(), settings);
+    let Some(opened) = super::unless_stopped(stop.as_mut(), opening).await? else { return Ok(()) };
     let desk = Arc::clone(&opened.desk);
     let calendar = tokio::spawn(load_calendar(Arc::clone(&desk)));
     let (port, clock) = (Arc::clone(answers), Arc::new(SystemClock));

@@ -17,7 +17,7 @@ use event_log::{
     postgres::Database,
     snapshot::{self, SnapshotStore},
 };
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How often what was counted is tidied, whether or not anybody asks for it.
@@ -38,6 +38,17 @@ async fn open(config: &Config) -> Result<Log, Error> {
     let kafka = Arc::new(Kafka::open(brokers, &config.topic_prefix).await?);
     let requests = kafka.requests()?;
     Ok(Log { answers: Arc::clone(&kafka) as _, kafka, requests })
+}
+
+/// What a start gives, unless the process is told to stop before: it may wait for others for as long as they are away.
+async fn unless_stopped<T, E: Into<Error>>(
+    stop: Pin<&mut impl Future<Output = ()>>,
+    starting: impl Future<Output = Result<T, E>>,
+) -> Result<Option<T>, Error> {
+    tokio::select! {
+        () = stop => Ok(None),
+        started = starting => started.map(Some).map_err(Into::into),
+    }
 }
 
 /// Every partition of both topics.

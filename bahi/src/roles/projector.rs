@@ -43,7 +43,14 @@ async fn serve(config: Config) -> Result<(), Error> {
     let database = super::database(&config).await?.expect("the settings were asked for it");
     let views = Postgres::open(database, &*log.answers).await?;
     let projector = Projector::start(Arc::clone(&log.answers), views, Arc::new(clock::now));
-    let shown = Shown::start(&config, Arc::new(|| Ok(()))).await?;
+    let (behind, lag_max) = (projector.behind(), config.lag_max_ms);
+    let ready = move || match behind.worst() {
+        (topic, partition, by) if by > lag_max => {
+            Err(format!("the views of {topic}/{partition} are {} s behind the log", by.as_secs()))
+        }
+        _ => Ok(()),
+    };
+    let shown = Shown::start(&config, Arc::new(ready)).await?;
     stop.await;
     tracing::info!("stopping");
     projector.stop().await;

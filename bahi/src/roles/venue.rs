@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     product,
 };
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,13 +35,14 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 async fn serve(config: Config) -> Result<(), Error> {
-    let stop = product::stop_signal()?;
+    let mut stop = pin!(product::stop_signal()?);
     ::api::metrics::install()?;
     let log = super::open(&config).await?;
     let database = super::database(&config).await?;
     let mut settings = product::writer_config(&config, super::snapshots(&database, &log));
     settings.simulated_venue = true;
-    let opened = commands::remote::open(Arc::clone(&log.answers), log.requests.clone(), settings).await?;
+    let opening = commands::remote::open(Arc::clone(&log.answers), log.requests.clone(), settings);
+    let Some(opened) = super::unless_stopped(stop.as_mut(), opening).await? else { return Ok(()) };
     let shown = Shown::start(&config, Arc::new(|| Ok(()))).await?;
     stop.await;
     tracing::info!("stopping");

@@ -15,7 +15,10 @@ pub(super) fn named(at: &str, error: &sqlx::Error) -> Error {
         sqlx::Error::PoolTimedOut => {
             Error::Database { at, reason: "cannot be reached, or every connection is busy".into() }
         }
-        sqlx::Error::Io(reason) => Error::Database { at, reason: format!("cannot be reached ({reason})").into() },
+        sqlx::Error::Io(reason) => Error::Database {
+            at,
+            reason: format!("cannot be reached ({reason}); check that it runs and that the URL is right").into(),
+        },
         other => Error::Database { at, reason: other.to_string().into() },
     }
 }

@@ -10,7 +10,7 @@ use super::{
     checkpoint::Checkpoint,
     partition::{Done, Partition},
 };
-use crate::{Error, Position, account::words, view::View};
+use crate::{Error, Position, account::words, lag::Lag, view::View};
 use domain::time::Timestamp;
 use event_log::{Error as LogError, EventLog, Stored, Topic};
 use futures::FutureExt;
@@ -18,7 +18,10 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, VecDeque},
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -52,6 +55,26 @@ pub struct Projector {
     tasks: JoinSet<()>,
     stopping: watch::Sender<bool>,
     position: watch::Receiver<Position>,
+    behind: Behind,
+}
+
+/// How far the partitions of a projector are behind the log. Clones share it.
+#[derive(Clone)]
+pub struct Behind(Arc<[(Topic, u32, AtomicU64)]>);
+
+impl Behind {
+    /// The partition that is furthest behind, and by how much; those that another projector folds are not behind.
+    pub fn worst(&self) -> (Topic, u32, Duration) {
+        let all = self.0.iter().map(|(topic, partition, ms)| (*topic, *partition, ms.load(Ordering::Relaxed)));
+        let worst = all.max_by_key(|(.., ms)| *ms);
+        worst.map_or((Topic::Ledger, 0, Duration::ZERO), |(topic, of, ms)| (topic, of, Duration::from_millis(ms)))
+    }
+
+    fn set(&self, topic: Topic, partition: u32, behind: Duration) {
+        if let Some((.., ms)) = self.0.iter().find(|(own, of, _)| (*own, *of) == (topic, partition)) {
+            ms.store(behind.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Projector {
@@ -70,6 +93,8 @@ impl Projector {
         let (position, watched) = watch::channel(start);
         let (stopping, mut tasks) = (watch::Sender::new(false), JoinSet::new());
         let position = Arc::new(position);
+        let places = Topic::ALL.into_iter().flat_map(|topic| (0..views.partitions(topic)).map(move |of| (topic, of)));
+        let behind = Behind(places.map(|(topic, of)| (topic, of, AtomicU64::default())).collect());
         for topic in Topic::ALL {
             for partition in 0..views.partitions(topic) {
                 let place = Place {
@@ -81,12 +106,18 @@ impl Projector {
                     position: Arc::clone(&position),
                     metrics: Metrics::new(topic, partition),
                     at: Mutex::default(),
+                    behind: behind.clone(),
                 };
                 let wanted = Wanted { place: (topic, partition), stopping: stopping.subscribe(), given: given.clone() };
                 tasks.spawn(place.run(wanted));
             }
         }
-        Self { tasks, stopping, position: watched }
+        Self { tasks, stopping, position: watched, behind }
+    }
+
+    /// How far it is behind, as it changes.
+    pub fn behind(&self) -> Behind {
+        self.behind.clone()
     }
 
     /// How far every partition is in the database, as far as this projector knows, as it moves.
@@ -178,6 +209,7 @@ struct Place {
     metrics: Metrics,
     /// Where the database has it, as far as this knows.
     at: Mutex<Option<Checkpoint>>,
+    behind: Behind,
 }
 
 /// Why a partition is left.
@@ -280,13 +312,19 @@ impl Place {
 
     /// Says how far each view is behind; nothing, while neither the database nor the log has said where it is.
     async fn tell_lag(&self) {
+        let (mut lag, mut end) = (Lag::default(), 0);
         let mut period = tokio::time::interval(LAG_PERIOD);
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             period.tick().await;
-            let Ok(end) = self.log.tail(self.topic, self.partition).await else { continue };
-            let Some(at) = self.at.lock().clone() else { continue };
-            let now = (self.clock)();
+            // While the log cannot be asked, what was known of its end gets older.
+            end = self.log.tail(self.topic, self.partition).await.unwrap_or(end);
+            let Some(at) = self.at.lock().clone() else {
+                lag.forget();
+                self.behind.set(self.topic, self.partition, Duration::ZERO);
+                continue;
+            };
+            let (now, mut first) = ((self.clock)(), at.reader.offset);
             for (view, entries, seconds) in &self.metrics.lags {
                 let stopped = at.stops.iter().find(|stopped| stopped.stop.view == *view);
                 let (next, since) = match stopped {
@@ -297,7 +335,11 @@ impl Place {
                 let late = since.filter(|_| behind > 0).map_or(0, |since| now.micros().saturating_sub(since.micros()));
                 entries.set(behind as f64);
                 seconds.set(Duration::from_micros(late.max(0).cast_unsigned()).as_secs_f64());
+                first = first.min(next);
             }
+            let now = Instant::now().into_std();
+            lag.see(now, end);
+            self.behind.set(self.topic, self.partition, lag.behind(now, |end| first >= *end));
         }
     }
 }

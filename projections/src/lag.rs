@@ -1,0 +1,73 @@
+//! How far behind something is in time, found by asking now and then where the end is; knows no clock of its own.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// Most ends that are remembered; with more the oldest say enough.
+const ENDS_MAX: usize = 600;
+
+/// Ends that were seen and are not reached yet, as far as anybody said, with when they were seen.
+#[derive(Debug)]
+pub struct Lag<E> {
+    ends: VecDeque<(Instant, E)>,
+}
+
+impl<E> Default for Lag<E> {
+    fn default() -> Self {
+        Self { ends: VecDeque::new() }
+    }
+}
+
+impl<E: PartialEq> Lag<E> {
+    /// Remembers that the end was there at this time.
+    pub fn see(&mut self, at: Instant, end: E) {
+        if self.ends.len() < ENDS_MAX && self.ends.back().is_none_or(|(_, seen)| *seen != end) {
+            self.ends.push_back((at, end));
+        }
+    }
+
+    /// How long ago the oldest end was seen that is not reached; zero if all are.
+    pub fn behind(&mut self, now: Instant, is_reached: impl Fn(&E) -> bool) -> Duration {
+        while self.ends.pop_front_if(|(_, end)| is_reached(end)).is_some() {}
+        self.ends.front().map_or(Duration::ZERO, |(seen, _)| now.saturating_duration_since(*seen))
+    }
+
+    /// Remembers nothing any more.
+    pub fn forget(&mut self) {
+        self.ends.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_is_not_reached_gets_older_until_it_is() {
+        let (mut lag, start) = (Lag::default(), Instant::now());
+        let behind = |lag: &mut Lag<u64>, seconds: u32, at: u64| lag.behind(start + SECOND * seconds, |end| at >= *end);
+        assert_eq!(behind(&mut lag, 0, 0), Duration::ZERO, "nothing was seen");
+        lag.see(start, 10);
+        lag.see(start + SECOND, 10);
+        lag.see(start + SECOND * 2, 12);
+        assert_eq!(behind(&mut lag, 5, 9), SECOND * 5);
+        assert_eq!(behind(&mut lag, 6, 10), SECOND * 4, "10 was reached, 12 was there at the second second");
+        assert_eq!(behind(&mut lag, 7, 12), Duration::ZERO);
+        lag.see(start + SECOND * 8, 13);
+        lag.forget();
+        assert_eq!(behind(&mut lag, 9, 0), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_oldest_end_stays_when_there_are_many() {
+        let (mut lag, start) = (Lag::default(), Instant::now());
+        for end in 1..2_000_u64 {
+            lag.see(start + SECOND * u32::try_from(end).expect("small"), end);
+        }
+        assert_eq!(lag.behind(start + SECOND * 3_000, |_| false), SECOND * 2_999);
+    }
+}
