@@ -38,6 +38,7 @@ mod hash;
 pub mod lag;
 pub mod left;
 mod noted;
+mod recent;
 mod row;
 mod store;
 

@@ -7,6 +7,7 @@ use crate::{
     left::{Left, earlier, give_back},
     noted::Noted,
     older::Older,
+    recent,
     row::Rows,
 };
 use domain::{
@@ -193,7 +194,7 @@ impl Orders {
     }
     /// The fund order that this entry requested, if it has not left.
     pub fn fund_order(&self, seq: u64) -> Option<&FundOrderRow> {
-        self.funds.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &self.funds[at])
+        recent::find(&self.funds, seq, |row| row.seq).map(|at| &self.funds[at])
     }
 
     /// All but its rows, for who keeps them apart.
@@ -321,16 +322,16 @@ impl Orders {
         apply(order);
         self.next = earlier(self.next, order.leaves_on());
         if order.status.is_final()
-            && let Ok(at) = self.open.binary_search_by_key(&seq, |(open, _)| *open)
+            && let Some(at) = recent::find(&self.open, seq, |(open, _)| *open)
         {
             self.open.remove(at);
         }
     }
 
     fn place(&self, seq: u64) -> Option<usize> {
-        match self.open.binary_search_by_key(&seq, |(open, _)| *open) {
-            Ok(at) => Some(self.open[at].1),
-            Err(_) => self.orders.binary_search_by_key(&seq, |row| row.seq).ok(),
+        match recent::find(&self.open, seq, |(open, _)| *open) {
+            Some(at) => Some(self.open[at].1),
+            None => recent::find(&self.orders, seq, |row| row.seq),
         }
     }
 
@@ -352,7 +353,7 @@ impl Orders {
     }
 
     fn update_fund(&mut self, seq: u64, change: &Change, apply: impl FnOnce(&mut FundOrderRow)) {
-        if let Ok(at) = self.funds.binary_search_by_key(&seq, |row| row.seq) {
+        if let Some(at) = recent::find(&self.funds, seq, |row| row.seq) {
             self.changed.note(seq);
             let row = &mut self.funds[at];
             row.last_seq = change.seq;
