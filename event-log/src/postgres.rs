@@ -9,7 +9,7 @@ mod migrations;
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -61,6 +61,26 @@ impl Database {
         Ok(steps)
     }
 
+    /// Makes a database of this name on the server of another one, for a bench; gives its URL.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or the role may not.
+    pub async fn make(url: &str, name: &str) -> Result<String, Error> {
+        let (options, at) = parse(url)?;
+        run(&options, &at, format!("create database \"{name}\"")).await?;
+        Ok(PgConnectOptions::from_str(url)
+            .map_or_else(|_| url.to_owned(), |of| of.database(name).to_url_lossy().into()))
+    }
+
+    /// Removes it again, whoever still uses it.
+    ///
+    /// # Errors
+    /// As [`Database::make`].
+    pub async fn remove(url: &str, name: &str) -> Result<(), Error> {
+        let (options, at) = parse(url)?;
+        run(&options, &at, format!("drop database if exists \"{name}\" with (force)")).await
+    }
+
     /// The same database with at most so many connections that know no other schema than this one. They do not wait for
     /// the disk when they commit: what they write can be written again.
     #[must_use]
@@ -108,6 +128,13 @@ impl Database {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn run(options: &PgConnectOptions, at: &str, sql: String) -> Result<(), Error> {
+    let mut connection = connect(options, at).await?;
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+    drop(connection.close().await);
+    done.map(drop).map_err(|error| errors::named(at, &error))
 }
 
 fn pool(options: PgConnectOptions, connections_max: u32) -> PgPool {

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 pub use indexed::Indexed;
 pub use journal::JournalEntry;
-pub use projector::{Behind, Clock, Given, Projector, project};
+pub use projector::{Behind, Clock, Given, Projector, Written, project};
 pub use reading::AccountAt;
 pub use rebuild::{Compared, Rebuild, RowsFrom, Switched};
 
