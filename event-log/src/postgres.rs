@@ -72,13 +72,13 @@ impl Database {
             .map_or_else(|_| url.to_owned(), |of| of.database(name).to_url_lossy().into()))
     }
 
-    /// Removes it again, whoever still uses it.
+    /// Removes it again, once nobody uses it any more; the server waits some seconds for those who leave.
     ///
     /// # Errors
     /// As [`Database::make`].
     pub async fn remove(url: &str, name: &str) -> Result<(), Error> {
         let (options, at) = parse(url)?;
-        run(&options, &at, format!("drop database if exists \"{name}\" with (force)")).await
+        run(&options, &at, format!("drop database if exists \"{name}\"")).await
     }
 
     /// The same database with at most so many connections that know no other schema than this one. They do not wait for

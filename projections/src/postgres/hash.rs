@@ -57,7 +57,7 @@ impl Postgres {
         // A statement that streams a whole table lasts as long as it takes.
         sqlx::query("set local statement_timeout = 0").execute(&mut *cut).await?;
         // Before anything is read, or tables might be replaced by such as the moment does not know.
-        let lock = format!("lock table {} in access share mode", relations::all_tables(self.folded));
+        let lock = format!("lock table {} in access share mode", relations::all(self.folded));
         sqlx::query(AssertSqlSafe(lock)).execute(&mut *cut).await?;
         Ok(cut)
     }

@@ -30,15 +30,15 @@ const PARTS: [(View, &str); 9] = [
     (View::Trades, "'trade list', account, 0, '', '', row from trade_lists where account = any($1)"),
     (View::Trades, "'trades', account, seq, '', '', row from trades where account = any($1) and not has_left"),
     (View::Portfolio, "'portfolio', account, 0, '', '', row from portfolios where account = any($1)"),
-    (View::Cash, "'cash', account, 0, '', '', row from cash where account = any($1)"),
-    (
-        View::Cash,
-        "'blocks', account, seq, (amount * 100)::bigint::text, '', '' from cash_blocks where account = any($1)",
-    ),
     (
         View::Pnl,
         "'gains', account, 0, instrument, '', row from instrument_gains where account = any($1)
          union all select 'folio', account, 0, scheme, folio, row from folio_gains where account = any($1)",
+    ),
+    (View::Cash, "'cash', account, 0, '', '', row from cash where account = any($1)"),
+    (
+        View::Cash,
+        "'blocks', account, seq, (amount * 100)::bigint::text, '', '' from cash_blocks where account = any($1)",
     ),
 ];
 

@@ -192,7 +192,7 @@ impl Postgres {
     /// Tells the server what is in these tables, so that it does not plan as if they were empty when they are switched.
     async fn analyze(&self) -> Result<(), Failure> {
         let mut transaction = self.database.pool().begin().await?;
-        let tables = super::relations::all_tables(self.folded);
+        let tables = self.folded.iter().flat_map(super::relations::tables).collect::<Vec<_>>().join(", ");
         let sql = format!("set local statement_timeout = 0; analyze {tables}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)

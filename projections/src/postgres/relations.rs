@@ -8,12 +8,12 @@ const JOURNAL_PARTS: usize = 16;
 /// The tables of a view.
 pub(super) fn tables(view: View) -> Vec<String> {
     let tables: &[&str] = match view {
-        View::Orders => &["orders", "fund_orders", "order_lists"],
-        View::Trades => &["trades", "trade_lists"],
-        View::Portfolio => &["positions", "folios", "portfolios"],
-        View::Pnl => &["instrument_gains", "lots", "folio_gains", "folio_lots"],
-        View::Cash => &["cash", "cash_due", "cash_blocks"],
-        View::Journal => &["journal", "accounts"],
+        View::Orders => &["order_lists", "orders", "fund_orders"],
+        View::Trades => &["trade_lists", "trades"],
+        View::Portfolio => &["portfolios", "positions", "folios"],
+        View::Pnl => &["instrument_gains", "folio_gains", "lots", "folio_lots"],
+        View::Cash => &["cash", "cash_blocks", "cash_due"],
+        View::Journal => &["accounts", "journal"],
         View::Instruments => &["instruments", "calendar"],
         View::Prices => &["price_facts", "live_prices"],
         View::Navs => &["schemes", "nav_facts"],
@@ -31,7 +31,10 @@ pub(super) const fn readings(view: View) -> &'static [&'static str] {
     }
 }
 
-/// The tables of some views, by commas.
-pub(super) fn all_tables(views: ViewSet) -> String {
-    views.iter().flat_map(tables).collect::<Vec<_>>().join(", ")
+/// All that belongs to some views, by commas, in the order in which a question about an account comes by them: who locks
+/// all of it then seldom meets one who waits for the other.
+pub(super) fn all(views: ViewSet) -> String {
+    let (journal, others): (Vec<View>, Vec<View>) = views.iter().partition(|view| *view == View::Journal);
+    let of = |view: View| readings(view).iter().map(|name| (*name).to_owned()).chain(tables(view));
+    journal.into_iter().chain(others).flat_map(of).collect::<Vec<_>>().join(", ")
 }

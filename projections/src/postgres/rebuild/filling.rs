@@ -42,7 +42,13 @@ impl Rebuild {
             {
                 let (topic, number) = partition.place();
                 let end = upto.next(topic, number).unwrap_or_default();
-                if partition.next() >= end {
+                if partition.next() > end {
+                    // They were cleared, as nothing is ever filled past them.
+                    return Err(refused(
+                        "the live tables are behind those that are filled: fold them first, or --anew",
+                    ));
+                }
+                if partition.next() == end {
                     self.partitions.push(partition);
                 } else {
                     folding.spawn(fold(Arc::clone(&self.log), partition, end, Arc::clone(&done)));

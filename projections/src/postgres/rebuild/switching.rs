@@ -3,15 +3,11 @@
 use super::{Rebuild, refused, schemas::Schemas};
 use crate::{
     Error, Position,
-    postgres::{
-        Failure, Postgres, checkpoint,
-        partition::Partition,
-        relations::{self, all_tables},
-    },
+    postgres::{Failure, Postgres, checkpoint, partition::Partition, relations},
     view::{View, ViewSet},
 };
 use event_log::{Topic, rule::Reader};
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row, error::DatabaseError};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
@@ -19,8 +15,11 @@ use tokio::time::Instant;
 const HELD_RECORDS_MAX: u64 = 20_000;
 /// The longest that projectors wait.
 const HELD_MAX: Duration = Duration::from_secs(8);
-/// How long the switch waits for readers of the tables, as those who come after wait behind it.
-const READERS_WAIT: &str = "1s";
+/// How long the switch waits for readers of the tables, as those who come after wait behind it; less than the second
+/// after which the server looks for a deadlock, so that it is always the switch that gives way and never a reader.
+const READERS_WAIT: &str = "500ms";
+/// How long its statements may take after that: they change names.
+const NAMES_WAIT: &str = "5s";
 /// How often it is tried: somebody may be reading a whole table, as for a state hash, and is not disturbed.
 const TRIES_MAX: usize = 120;
 /// Between two tries, so that all who waited get through.
@@ -86,8 +85,12 @@ impl Rebuild {
         if !self.partitions.iter().all(agrees) {
             return Err(refused("the live tables are of another log than was folded; nothing was changed"));
         }
-        let lock = format!("lock table {} in access exclusive mode", all_tables(live.folded));
-        let locked = async { Ok(sqlx::query(AssertSqlSafe(lock)).execute(&mut *held).await?) };
+        let lock = format!(
+            "set local statement_timeout = '{READERS_WAIT}'; lock table {} in access exclusive mode;
+             set local statement_timeout = '{NAMES_WAIT}'",
+            relations::all(live.folded)
+        );
+        let locked = async { Ok(sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *held).await?) };
         if live.answer_locked(locked).await?.is_none() {
             return Ok(Once::BeingRead);
         }
@@ -128,14 +131,12 @@ impl Postgres {
 
     /// As [`Postgres::answer`]; nothing where a lock could not be had in time.
     async fn answer_locked<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<Option<T>, Error> {
-        const LOCK_NOT_AVAILABLE: &str = "55P03";
+        // The lock's own limit, the statement's, and a deadlock.
+        const IN_VAIN: [&str; 3] = ["55P03", "57014", "40P01"];
+        let is_in_vain = |said: &dyn DatabaseError| said.code().is_some_and(|code| IN_VAIN.contains(&&*code));
         let work = async {
             match work.await {
-                Err(Failure::Sql(sqlx::Error::Database(said)))
-                    if said.code().as_deref() == Some(LOCK_NOT_AVAILABLE) =>
-                {
-                    Ok(None)
-                }
+                Err(Failure::Sql(sqlx::Error::Database(said))) if is_in_vain(&*said) => Ok(None),
                 done => done.map(Some),
             }
         };

@@ -203,3 +203,14 @@ async fn what_cannot_be_gone_back_to_is_refused() {
     let refused = story.rebuild(&[View::Orders], RowsFrom::Kept).await.err().expect("nothing is kept");
     assert!(refused.to_string().contains("nothing to go back to"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_are_ahead_of_live_ones_which_were_cleared_are_not_put_in_their_place() {
+    let mut story = Story::begin(27).await;
+    let (rebuild, _) = story.compared(&[View::Cash], RowsFrom::Log).await;
+    story.no_projector().await;
+    Postgres::clear(&story.own.database).await.expect("they are cleared");
+    let refused = rebuild.switch().await.expect_err("nothing is there yet");
+    assert!(refused.to_string().contains("behind"), "{refused}");
+    assert_eq!(story.own.texts("select count(*)::text from cash").await, ["0"]);
+}
