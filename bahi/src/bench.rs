@@ -2,6 +2,7 @@
 
 mod log;
 mod orders;
+mod project;
 mod query;
 mod replay;
 mod soak;
@@ -10,6 +11,7 @@ mod conditions;
 mod disk;
 mod http;
 mod load;
+mod making;
 mod population;
 mod report;
 mod server;
@@ -20,14 +22,17 @@ use std::{path::PathBuf, time::Duration};
 
 /// A bench that has not ended by then has failed: every one is made to end within it.
 const BENCH_S_MAX: u64 = 120;
+/// Making a log on brokers, folding it twice and comparing takes longer, on the same two cores.
+const PROJECT_S_MAX: u64 = 600;
 /// A whole soak makes and folds millions of entries several times.
 const SOAK_S_MAX: u64 = 3_600;
 
 /// What there is to measure, and in which words.
-const BENCHES: [(&str, &str); 5] = [
+const BENCHES: [(&str, &str); 6] = [
     ("log", "durable appends through the port: 256 writers, 600-byte values"),
     ("orders", "durable orders over HTTP: one by one (zipf, uniform, open loop), in batches of 100"),
     ("replay", "cold replay from process start, all views folded and hashed"),
+    ("project", "all views into PostgreSQL by one projector, from brokers; then the rebuild of `orders`"),
     ("query", "portfolio reads over HTTP: 20 holdings, 5 folios, prices moving 100 times a second"),
     ("soak", "5,000,000 entries of 100,000 accounts over 30 days: time to ready, memory over 2,000,000 further orders"),
 ];
@@ -39,12 +44,14 @@ Examples:
   bahi bench replay --json    one line
   bahi bench log --dir /srv   on that disk
   bahi bench log --brokers 127.0.0.1:29092   on a broker, in topics of its own, which stay
+  bahi bench project --brokers 127.0.0.1:29092 --postgres-url postgres://bahi@127.0.0.1:25432/bahi
+                              in topics and a database of its own, which are removed
   bahi bench soak --scale 100 a hundredth of the soak, which takes some 15 minutes in whole
 
 The server and the load share this machine. Nothing is limited per account, tokens are
 verified, each append is synced, only what succeeded counts, and the ledger is verified at the end.";
 
-/// Measure: log, orders, replay, query or soak; without a name, list them
+/// Measure: log, orders, project, replay, query or soak; without a name, list them
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -56,9 +63,12 @@ pub struct Args {
     /// On which disk: a folder for the bench's own folder, which is removed
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Of `log`: append to these brokers, not to a folder
+    /// Of `log`: append to these brokers, not to a folder; of `project`: those that hold the log
     #[arg(long, value_name = "HOST:PORT")]
     brokers: Option<String>,
+    /// Of `project`: a server, whose role may make databases
+    #[arg(long, value_name = "URL", env = "BAHI_POSTGRES_URL", hide_env_values = true)]
+    postgres_url: Option<String>,
     /// Of a soak, one part in so many
     #[arg(long, value_name = "N", default_value_t = 1)]
     scale: u32,
@@ -71,6 +81,8 @@ pub struct Bench {
     json: bool,
     /// Brokers to append to in place of a folder.
     brokers: Option<String>,
+    /// A server for a database of its own.
+    postgres_url: Option<String>,
 }
 
 impl Bench {
@@ -97,18 +109,24 @@ pub fn run(args: Args) -> Result<(), Error> {
     if cfg!(debug_assertions) {
         out::complain("this is a debug build: its figures say nothing; build with --release");
     }
-    if args.brokers.is_some() && name != "log" {
-        return Err(Error::Usage("--brokers is for `bahi bench log`; the others measure a folder".to_owned()));
+    if args.brokers.is_some() && !["log", "project"].contains(&name.as_str()) {
+        let rule = "--brokers is for `bahi bench log` and `project`; the others measure a folder";
+        return Err(Error::Usage(rule.to_owned()));
     }
-    let bench = Bench { parent: args.dir, json: args.json, brokers: args.brokers };
+    let bench = Bench { parent: args.dir, json: args.json, brokers: args.brokers, postgres_url: args.postgres_url };
     // One thread: the load must leave the processors to what is measured; `log` and `replay` make their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let limit_s = if name == "soak" { SOAK_S_MAX } else { BENCH_S_MAX };
+    let limit_s = match name.as_str() {
+        "soak" => SOAK_S_MAX,
+        "project" => PROJECT_S_MAX,
+        _ => BENCH_S_MAX,
+    };
     let report = runtime.block_on(async {
         let work = async {
             match name.as_str() {
                 "log" => log::run(&bench).await,
                 "orders" => orders::run(&bench).await,
+                "project" => project::run(&bench).await,
                 "replay" => replay::run(&bench).await,
                 "query" => query::run(&bench).await,
                 "soak" => soak::run(&bench, args.scale).await,

@@ -7,6 +7,7 @@ mod demo;
 mod export;
 mod import;
 mod migrate;
+mod rebuild;
 mod replay;
 mod roles;
 mod serve;
@@ -70,6 +71,7 @@ enum Command {
     Projector(roles::projector::Args),
     Venue(roles::venue::Args),
     Migrate(migrate::Args),
+    Rebuild(rebuild::Args),
     Token(token::Args),
     Show(show::Args),
     Tail(tail::Args),
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Writer(args) => roles::writer::run(args),
         Command::Projector(args) => roles::projector::run(args),
         Command::Migrate(args) => migrate::run(args),
+        Command::Rebuild(args) => rebuild::run(args),
         Command::Venue(args) => roles::venue::run(args),
         Command::Token(args) => token::run(args),
         Command::Show(args) => show::run(args),

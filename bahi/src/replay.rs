@@ -91,7 +91,7 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 /// Processor time of this process so far.
-fn cpu_seconds() -> f64 {
+pub fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

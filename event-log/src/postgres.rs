@@ -9,7 +9,7 @@ mod migrations;
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -46,13 +46,7 @@ impl Database {
         migrations::check(&mut first, &at).await?;
         // It has served its purpose, whether it ends in order or not.
         drop(first.close().await);
-        let pool = PgPoolOptions::new()
-            .min_connections(0)
-            .max_connections(connections_max.max(1))
-            .acquire_timeout(ACQUIRE_WAIT)
-            .idle_timeout(IDLE_CONNECTION)
-            .connect_lazy_with(options);
-        Ok(Database { pool, at })
+        Ok(Database { pool: pool(options, connections_max), at })
     }
 
     /// Makes the tables that are missing, as `bahi migrate` does; says how many steps that took.
@@ -65,6 +59,40 @@ impl Database {
         let steps = migrations::run(&mut connection, &at).await?;
         drop(connection.close().await);
         Ok(steps)
+    }
+
+    /// Makes a database of this name on the server of another one, for a bench; gives its URL.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or the role may not.
+    pub async fn make(url: &str, name: &str) -> Result<String, Error> {
+        let (options, at) = parse(url)?;
+        run(&options, &at, format!("create database \"{name}\"")).await?;
+        Ok(PgConnectOptions::from_str(url)
+            .map_or_else(|_| url.to_owned(), |of| of.database(name).to_url_lossy().into()))
+    }
+
+    /// Removes it again, once nobody uses it any more; the server waits some seconds for those who leave.
+    ///
+    /// # Errors
+    /// As [`Database::make`].
+    pub async fn remove(url: &str, name: &str) -> Result<(), Error> {
+        let (options, at) = parse(url)?;
+        run(&options, &at, format!("drop database if exists \"{name}\"")).await
+    }
+
+    /// The same database with at most so many connections that know no other schema than this one. They do not wait for
+    /// the disk when they commit: what they write can be written again.
+    #[must_use]
+    pub fn beside(&self, schema: &str, connections_max: u32) -> Database {
+        let options = (*self.pool.connect_options()).clone();
+        let options = options.options([("search_path", schema), ("synchronous_commit", "off")]);
+        Database { pool: pool(options, connections_max), at: self.at.clone() }
+    }
+
+    /// The statements that make the tables of views, for whoever makes them in another schema.
+    pub fn steps_of_views() -> impl Iterator<Item = &'static str> {
+        migrations::of_views()
     }
 
     /// The connections.
@@ -100,6 +128,22 @@ impl Database {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn run(options: &PgConnectOptions, at: &str, sql: String) -> Result<(), Error> {
+    let mut connection = connect(options, at).await?;
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+    drop(connection.close().await);
+    done.map(drop).map_err(|error| errors::named(at, &error))
+}
+
+fn pool(options: PgConnectOptions, connections_max: u32) -> PgPool {
+    PgPoolOptions::new()
+        .min_connections(0)
+        .max_connections(connections_max.max(1))
+        .acquire_timeout(ACQUIRE_WAIT)
+        .idle_timeout(IDLE_CONNECTION)
+        .connect_lazy_with(options)
 }
 
 /// How to connect, and what the database is called in messages: never with a password.

@@ -67,18 +67,6 @@ impl Account {
         panicked
     }
 
-    /// What is left when its lists, lots and blocks are kept as rows of their own.
-    pub(crate) fn without_rows(&self) -> Self {
-        Self {
-            orders: self.orders.without_rows(),
-            trades: self.trades.without_rows(),
-            portfolio: self.portfolio.clone(),
-            pnl: Pnl::default(),
-            cash: self.cash.without_blocks(),
-            journal: self.journal.clone(),
-        }
-    }
-
     /// The same with its lists again; its lots and blocks are in place.
     pub(crate) fn with_rows(self, orders: Vec<OrderRow>, funds: Vec<FundOrderRow>, trades: Vec<TradeRow>) -> Self {
         Self { orders: self.orders.with_rows(orders, funds), trades: self.trades.with_rows(trades), ..self }

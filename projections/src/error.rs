@@ -53,6 +53,12 @@ pub enum Error {
     /// The account has no such order.
     #[error("no such order")]
     UnknownOrder,
+    /// Views cannot be rebuilt now, and are as they were.
+    #[error("{reason}")]
+    Rebuild {
+        /// In words.
+        reason: Box<str>,
+    },
     /// The log could not be read.
     #[error(transparent)]
     Log(#[from] event_log::Error),

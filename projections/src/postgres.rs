@@ -23,11 +23,18 @@ mod market;
 mod partition;
 mod projector;
 mod reading;
+mod rebuild;
+mod relations;
 mod rows;
 mod waiting;
 
 use self::waiting::Seen;
-use crate::{Error, Position, Views, account::Account, saved::SHAPE, view::Stop};
+use crate::{
+    Error, Position, Views,
+    account::Account,
+    saved::SHAPE,
+    view::{Stop, View, ViewSet},
+};
 use domain::ids::AccountId;
 use event_log::{EventLog, Topic, partition_of, postgres::Database};
 use sqlx::{PgConnection, Row};
@@ -35,8 +42,9 @@ use std::sync::Arc;
 
 pub use indexed::Indexed;
 pub use journal::JournalEntry;
-pub use projector::{Behind, Clock, Given, Projector, project};
+pub use projector::{Behind, Clock, Given, Projector, Written, project};
 pub use reading::AccountAt;
+pub use rebuild::{Compared, Rebuild, RowsFrom, Switched};
 
 /// All views of one log, in a database. Clones share it.
 #[derive(Clone)]
@@ -44,6 +52,8 @@ pub struct Postgres {
     database: Database,
     ledger_partitions: u32,
     market_partitions: u32,
+    /// Which views are folded into its tables: all, but for those that are filled beside others.
+    folded: ViewSet,
     seen: Arc<Seen>,
     /// By whose market accounts are valued, if not by the database's.
     market: Option<Arc<Views>>,
@@ -64,11 +74,6 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// Every table that views are in.
-const TABLES: &str = "views_of, checkpoints, view_stops, accounts, orders, fund_orders, trades, positions, folios,
-    instrument_gains, lots, folio_gains, folio_lots, cash, cash_due, cash_blocks, journal, instruments, calendar, price_facts,
-    live_prices, schemes, nav_facts";
-
 impl Postgres {
     /// The views of this log, empty at first.
     ///
@@ -77,7 +82,8 @@ impl Postgres {
     pub async fn open(database: Database, log: &dyn EventLog) -> Result<Self, Error> {
         let (ledger_partitions, market_partitions) = (log.partitions(Topic::Ledger), log.partitions(Topic::Market));
         let seen = Arc::new(Seen::new(Position::start(ledger_partitions, market_partitions)));
-        let views = Self { database, ledger_partitions, market_partitions, seen, market: None };
+        let folded = ViewSet::all();
+        let views = Self { database, ledger_partitions, market_partitions, folded, seen, market: None };
         let id = log.commands_id().to_string();
         let (of, shape) = views.answer(views.claim(&id)).await?;
         if of != id {
@@ -111,7 +117,9 @@ impl Postgres {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn clear(database: &Database) -> Result<(), Error> {
-        let truncate = sqlx::AssertSqlSafe(format!("truncate {TABLES}"));
+        let tables: Vec<_> = View::ALL.iter().flat_map(|view| relations::tables(*view)).collect();
+        let tables = tables.join(", ");
+        let truncate = sqlx::AssertSqlSafe(format!("truncate views_of, checkpoints, view_stops, {tables}"));
         database.answer(sqlx::query(truncate).execute(database.pool())).await?;
         Ok(())
     }

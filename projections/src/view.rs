@@ -65,10 +65,30 @@ impl From<Stop> for crate::Error {
 pub(crate) struct ViewSet(u16);
 
 impl ViewSet {
+    /// Every view.
+    pub(crate) fn all() -> Self {
+        View::ALL.iter().copied().collect()
+    }
+    /// Every other view.
+    pub(crate) fn others(self) -> Self {
+        View::ALL.iter().copied().filter(|view| !self.contains(*view)).collect()
+    }
+    /// Those in it, in the order of their hashes.
+    pub(crate) fn iter(self) -> impl Iterator<Item = View> {
+        View::ALL.iter().copied().filter(move |view| self.contains(*view))
+    }
     pub(crate) fn insert(&mut self, view: View) {
         self.0 |= 1 << view as u16;
     }
     pub(crate) fn contains(self, view: View) -> bool {
         self.0 & (1 << view as u16) != 0
+    }
+}
+
+impl FromIterator<View> for ViewSet {
+    fn from_iter<I: IntoIterator<Item = View>>(views: I) -> Self {
+        let mut set = Self::default();
+        views.into_iter().for_each(|view| set.insert(view));
+        set
     }
 }

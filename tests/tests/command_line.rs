@@ -16,7 +16,7 @@ use tests::{
     wait_until,
 };
 
-const SUBCOMMANDS: [&str; 18] = [
+const SUBCOMMANDS: [&str; 19] = [
     "serve",
     "demo",
     "api",
@@ -24,6 +24,7 @@ const SUBCOMMANDS: [&str; 18] = [
     "projector",
     "venue",
     "migrate",
+    "rebuild",
     "token",
     "show",
     "tail",

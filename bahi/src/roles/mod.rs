@@ -24,16 +24,19 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 const UPKEEP_S: u64 = 5;
 
 /// The log on its brokers.
-struct Log {
+pub struct Log {
     kafka: Arc<Kafka>,
     /// The answers.
-    answers: Arc<dyn EventLog>,
+    pub answers: Arc<dyn EventLog>,
     /// What they answer.
     requests: Requests,
 }
 
 /// Opens the log that the settings name.
-async fn open(config: &Config) -> Result<Log, Error> {
+///
+/// # Errors
+/// When no broker answers, or the topics are not as they have to be.
+pub async fn open(config: &Config) -> Result<Log, Error> {
     let brokers = config.brokers.as_deref().unwrap_or_default();
     let kafka = Arc::new(Kafka::open(brokers, &config.topic_prefix).await?);
     let requests = kafka.requests()?;
@@ -57,7 +60,10 @@ fn partitions(log: &dyn EventLog) -> BTreeSet<commands::Partition> {
 }
 
 /// Opens the database that the settings name, if they do.
-async fn database(config: &Config) -> Result<Option<Database>, Error> {
+///
+/// # Errors
+/// When it cannot be reached, or its tables are of another release.
+pub async fn database(config: &Config) -> Result<Option<Database>, Error> {
     match &config.postgres_url {
         Some(Secret(url)) => Ok(Some(Database::open(url, config.postgres_connections).await?)),
         None => Ok(None),

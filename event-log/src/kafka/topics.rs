@@ -284,9 +284,11 @@ impl Topics {
         check(&self.cluster, &self.found().await?)
     }
 
-    /// Removes the topics and all that is in them: for tests, which make their own.
-    #[cfg(test)]
-    pub(super) async fn remove(&self) -> Result<(), Error> {
+    /// Removes the topics and all that is in them: for tests and benches, which make their own.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub async fn remove(&self) -> Result<(), Error> {
         let all: Vec<&str> = self.cluster.all().iter().map(String::as_str).collect();
         let removed = self.admin.delete_topics(&all, &options()).await;
         removed.map(drop).map_err(|error| self.cluster.unreachable(&error))

@@ -14,10 +14,16 @@ use super::errors::named;
 use crate::Error;
 
 /// Every step, in order.
-const STEPS: [(i64, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str); 3] = [
     (1, "snapshots", include_str!("../../../migrations/postgres/0001_snapshots.sql")),
     (2, "views", include_str!("../../../migrations/postgres/0002_views.sql")),
+    (3, "views_apart", include_str!("../../../migrations/postgres/0003_views_apart.sql")),
 ];
+
+/// The steps that make the tables of views, in order.
+pub(super) fn of_views() -> impl Iterator<Item = &'static str> {
+    STEPS.into_iter().filter(|(_, name, _)| name.starts_with("views")).map(|(_, _, sql)| sql)
+}
 
 fn migrator() -> Migrator {
     let step = |(version, name, sql): (i64, &'static str, &'static str)| {

@@ -6,7 +6,9 @@ use super::{
     columns::{Columns, Table},
     rows,
 };
-use crate::{account::Account, cash::CashRow, older::Older, pnl::Pnl, portfolio::Portfolio};
+use crate::{
+    account::Account, cash::CashRow, older::Older, orders::Orders, pnl::Pnl, portfolio::Portfolio, trades::Trades,
+};
 use domain::{
     ids::{AccountId, InstrumentId},
     money::Quantity,
@@ -24,24 +26,39 @@ pub(super) struct Touched {
 
 /// What is compared with what it becomes; of the lists, which may be long, changes are noted instead.
 struct Before {
+    /// Entries in its journal; nothing when there is no such account yet.
+    entries: Option<u64>,
+    orders: Orders,
+    trades: Trades,
     portfolio: Portfolio,
     pnl: Pnl,
     cash: CashRow,
 }
 
 impl Touched {
-    /// Nothing is folded yet.
-    pub(super) fn new(mut after: Account) -> Self {
+    /// An account that the database has; nothing is folded yet.
+    pub(super) fn known(account: Account) -> Self {
+        let entries = Some(account.journal.count());
+        Self::begin(account, entries)
+    }
+
+    /// One that it does not have.
+    pub(super) fn unknown() -> Self {
+        Self::begin(Account::default(), None)
+    }
+
+    fn begin(mut after: Account, entries: Option<u64>) -> Self {
+        let (orders, trades) = (after.orders.without_rows(), after.trades.without_rows());
         let (portfolio, pnl, cash) = (after.portfolio.clone(), after.pnl.clone(), after.cash.clone());
         after.orders.changed().begin();
         after.trades.changed().begin();
-        Self { before: Before { portfolio, pnl, cash }, after, older: Older::default() }
+        Self { before: Before { entries, orders, trades, portfolio, pnl, cash }, after, older: Older::default() }
     }
 
     /// Everything is new.
     #[cfg(test)]
     pub(super) fn whole(mut after: Account) -> Self {
-        let mut touched = Self::new(Account::default());
+        let mut touched = Self::unknown();
         after.orders.changed().begin();
         let seqs = after.orders.orders().iter().map(|row| row.seq);
         let seqs: Vec<_> = seqs.chain(after.orders.fund_orders().iter().map(|row| row.seq)).collect();
@@ -108,7 +125,17 @@ impl Changes {
     /// Adds what became of an account.
     pub(super) fn account(&mut self, (id, partition): (&AccountId, u32), touched: &mut Touched) {
         let Touched { before, after, older } = touched;
-        rows::account(self.put(&rows::ACCOUNTS), id, partition, after);
+        // Also where no journal is folded: every account of these views is named once.
+        if before.entries != Some(after.journal.count()) {
+            rows::account(self.put(&rows::ACCOUNTS), id, partition, after);
+        }
+        let (orders, trades) = (after.orders.without_rows(), after.trades.without_rows());
+        if before.orders != orders {
+            rows::list(self.put(&rows::ORDER_LISTS), id, &orders);
+        }
+        if before.trades != trades {
+            rows::list(self.put(&rows::TRADE_LISTS), id, &trades);
+        }
         self.orders(id, after, older);
         self.trades(id, after, older);
         if before.portfolio != after.portfolio {
@@ -158,6 +185,7 @@ impl Changes {
     }
 
     fn portfolio(&mut self, id: &AccountId, before: &Before, after: &Account) {
+        rows::portfolio(self.put(&rows::PORTFOLIOS), id, &after.portfolio);
         compare(&positions(&before.portfolio), &positions(&after.portfolio), |instrument, position| match position {
             Some(position) => rows::position(self.put(&rows::POSITIONS), id, instrument, position),
             None => {

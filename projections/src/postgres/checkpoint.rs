@@ -14,6 +14,8 @@ pub(super) struct Checkpoint {
     /// When the last record below it was recorded.
     pub(super) recorded_at: Option<Timestamp>,
     pub(super) stops: Vec<Stopped>,
+    /// Of which tables.
+    generation: i64,
 }
 
 /// A stop, and when the entry was recorded at which it is.
@@ -30,7 +32,7 @@ pub(super) async fn load(
     partition: u32,
 ) -> Result<Checkpoint, sqlx::Error> {
     let find = sqlx::query(
-        "select next_offset, term, writer, last, recorded_at from checkpoints where topic = $1 and partition = $2",
+        "select next_offset, term, writer, last, recorded_at, generation from checkpoints where topic = $1 and partition = $2",
     );
     let found = find.bind(topic.name()).bind(partition.cast_signed()).fetch_optional(&mut *connection).await?;
     let stops = stops(connection).await?;
@@ -38,7 +40,7 @@ pub(super) async fn load(
     let stops = stops.into_iter().filter(here).collect();
     let Some(row) = found else { return Ok(Checkpoint { stops, ..Checkpoint::default() }) };
     let recorded_at = row.try_get::<Option<time::OffsetDateTime>, _>("recorded_at")?.map(timestamp);
-    Ok(Checkpoint { reader: reader(&row)?, recorded_at, stops })
+    Ok(Checkpoint { reader: reader(&row)?, recorded_at, stops, generation: row.try_get("generation")? })
 }
 
 /// The reader's state in a row of `checkpoints`.
@@ -73,8 +75,20 @@ fn stopped(row: &PgRow) -> Result<Option<Stopped>, sqlx::Error> {
     Ok(Some(Stopped { stop, recorded_at: timestamp(row.try_get("recorded_at")?) }))
 }
 
+/// Says that a partition is at its beginning, where nothing is said about it yet.
+pub(super) async fn begin(connection: &mut PgConnection, (topic, partition): (Topic, u32)) -> Result<(), sqlx::Error> {
+    let Reader { offset, term, writer, last } = Reader::default();
+    let insert = sqlx::query(
+        "insert into checkpoints (topic, partition, next_offset, term, writer, last) values ($1, $2, $3, $4, $5, $6)
+         on conflict do nothing",
+    );
+    let insert = insert.bind(topic.name()).bind(partition.cast_signed()).bind(offset.cast_signed());
+    insert.bind(term.cast_signed()).bind(writer.to_le_bytes()).bind(last).execute(connection).await?;
+    Ok(())
+}
+
 /// Moves a partition from where it is expected, and keeps others from moving it until the transaction ends; says
-/// whether it was there.
+/// whether it was there, and over the tables that it was loaded from.
 pub(super) async fn advance(
     connection: &mut PgConnection,
     (topic, partition): (Topic, u32),
@@ -87,17 +101,17 @@ pub(super) async fn advance(
             "insert into checkpoints (topic, partition, next_offset, term, writer, last, recorded_at)
              values ($1, $2, $4, $5, $6, $7, $8) on conflict (topic, partition) do update
              set next_offset = $4, term = $5, writer = $6, last = $7, recorded_at = $8
-             where checkpoints.next_offset = $3"
+             where checkpoints.next_offset = $3 and checkpoints.generation = $9"
         }
         _ => {
             "update checkpoints set next_offset = $4, term = $5, writer = $6, last = $7, recorded_at = $8
-             where topic = $1 and partition = $2 and next_offset = $3"
+             where topic = $1 and partition = $2 and next_offset = $3 and generation = $9"
         }
     };
     let Reader { offset, term, writer, last } = to.reader;
     let advance = sqlx::query(sql).bind(topic.name()).bind(partition.cast_signed()).bind(expected.cast_signed());
     let advance = advance.bind(offset.cast_signed()).bind(term.cast_signed()).bind(writer.to_le_bytes()).bind(last);
-    let advanced = advance.bind(to.recorded_at.map(time_of)).execute(connection).await?;
+    let advanced = advance.bind(to.recorded_at.map(time_of)).bind(to.generation).execute(connection).await?;
     Ok(advanced.rows_affected() == 1)
 }
 

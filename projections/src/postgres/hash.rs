@@ -4,13 +4,14 @@
 use super::{
     Failure, Postgres, checkpoint,
     loading::{self, whole},
+    relations,
 };
 use crate::{
     Error, StateHashes, instruments, navs, prices,
     prices::{DayRow, Live},
     row::Rows,
     saved::Fact,
-    view::View,
+    view::{View, ViewSet},
 };
 use domain::{
     ids::{AccountId, InstrumentId, SchemeCode},
@@ -18,10 +19,11 @@ use domain::{
     money::{Nav, Price},
     time::Date,
 };
+use event_log::Topic;
 use futures::TryStreamExt;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
-use sqlx::{Acquire, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Row, Transaction, postgres::PgRow};
 
 /// Accounts loaded at once: some megabytes of rows.
 const PAGE_ACCOUNTS: i64 = 256;
@@ -42,25 +44,39 @@ impl Postgres {
     }
 
     async fn hashes(&self) -> Result<StateHashes, Failure> {
-        let mut connection = self.database.pool().acquire().await?;
-        let mut cut = connection.begin().await?;
+        let mut cut = self.cut().await?;
+        let hashes = self.hashes_in(&mut cut).await?;
+        cut.rollback().await?;
+        Ok(hashes)
+    }
+
+    /// What is read from now on is as of one moment, and its tables stay in place until this ends.
+    pub(super) async fn cut(&self) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
+        let mut cut = self.database.pool().begin().await?;
         sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *cut).await?;
         // A statement that streams a whole table lasts as long as it takes.
         sqlx::query("set local statement_timeout = 0").execute(&mut *cut).await?;
-        let position = self.position_in(&mut cut).await?;
-        let stops = checkpoint::stops(&mut cut).await?.into_iter().map(|stopped| stopped.stop).collect();
-        let mut hashes: Vec<Hashing> = View::ALL.iter().map(|_| Hashing::default()).collect();
-        accounts(&mut cut, &mut hashes).await?;
-        for (view, hashing) in View::ALL.iter().zip(&mut hashes) {
+        // Before anything is read, or tables might be replaced by such as the moment does not know.
+        let lock = format!("lock table {} in access share mode", relations::all(self.folded));
+        sqlx::query(AssertSqlSafe(lock)).execute(&mut *cut).await?;
+        Ok(cut)
+    }
+
+    /// The hashes of the views that are folded here.
+    pub(super) async fn hashes_in(&self, cut: &mut PgConnection) -> Result<StateHashes, Failure> {
+        let position = self.position_in(cut).await?;
+        let stops = checkpoint::stops(cut).await?.into_iter().map(|stopped| stopped.stop).collect();
+        let mut hashes: Vec<(View, Hashing)> = self.folded.iter().map(|view| (view, Hashing::default())).collect();
+        accounts(cut, self.folded, &mut hashes).await?;
+        for (view, hashing) in &mut hashes {
             match view {
-                View::Instruments => listings(&mut cut, hashing).await?,
-                View::Prices => day_prices(&mut cut, hashing).await?,
-                View::Navs => schemes(&mut cut, hashing).await?,
+                View::Instruments => listings(cut, hashing).await?,
+                View::Prices => day_prices(cut, hashing).await?,
+                View::Navs => schemes(cut, hashing).await?,
                 View::Orders | View::Trades | View::Portfolio | View::Pnl | View::Cash | View::Journal => {}
             }
         }
-        cut.rollback().await?;
-        let hashes = View::ALL.iter().zip(hashes).map(|(view, hashing)| (view.name(), hashing.done())).collect();
+        let hashes = hashes.into_iter().map(|(view, hashing)| (view.name(), hashing.done())).collect();
         Ok(StateHashes { position, hashes, stops })
     }
 }
@@ -88,7 +104,14 @@ impl Hashing {
 }
 
 /// Every view of accounts, a page of accounts at a time, ascending.
-async fn accounts(connection: &mut PgConnection, hashes: &mut [Hashing]) -> Result<(), Failure> {
+async fn accounts(
+    connection: &mut PgConnection,
+    views: ViewSet,
+    hashes: &mut [(View, Hashing)],
+) -> Result<(), Failure> {
+    if views.iter().all(|view| view.topic() != Topic::Ledger) {
+        return Ok(());
+    }
     let mut after = String::new();
     loop {
         let page = sqlx::query_scalar("select account from accounts where account > $1 order by account limit $2");
@@ -96,9 +119,9 @@ async fn accounts(connection: &mut PgConnection, hashes: &mut [Hashing]) -> Resu
         let Some(last) = page.last() else { return Ok(()) };
         after.clone_from(last);
         let ids = page.iter().map(|id| AccountId::new(id).map_err(|_| Failure::Row("an account".into())));
-        let loaded = loading::accounts(connection, &ids.collect::<Result<Vec<_>, _>>()?).await?;
+        let loaded = loading::accounts(connection, &ids.collect::<Result<Vec<_>, _>>()?, views).await?;
         for (id, account) in &loaded {
-            for (view, hashing) in View::ALL.iter().zip(&mut *hashes) {
+            for (view, hashing) in &mut *hashes {
                 hashing.write(|rows| account.write(*view, id, rows));
             }
         }

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::{
     account::Account,
-    view::{Stop, View},
+    view::{Stop, View, ViewSet},
 };
 use domain::{
     ids::{AccountId, Folio, InstrumentId, SchemeCode},
@@ -11,23 +11,42 @@ use domain::{
 };
 use event_log::{Topic, rule::Reader};
 use serde::de::DeserializeOwned;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use std::collections::BTreeMap;
 
 /// The most accounts of one statement: some megabytes of rows.
 pub(super) const LOAD_ACCOUNTS_MAX: usize = 1_024;
 
-/// All that an account's rows are made of, in one answer, so that it is of one moment.
+/// Which accounts there are, and what their journals keep.
 const ACCOUNTS: &str = "
     select 'account' as list, account, 0::bigint as seq, '' as one, '' as other, row
-        from accounts where account = any($1)
-    union all select 'orders', account, seq, '', '', row from orders where account = any($1) and not has_left
-    union all select 'funds', account, seq, '', '', row from fund_orders where account = any($1) and not has_left
-    union all select 'trades', account, seq, '', '', row from trades where account = any($1) and not has_left
-    union all select 'blocks', account, seq, (amount * 100)::bigint::text, '', '' from cash_blocks
-        where account = any($1)
-    union all select 'gains', account, 0, instrument, '', row from instrument_gains where account = any($1)
-    union all select 'folio', account, 0, scheme, folio, row from folio_gains where account = any($1)";
+        from accounts where account = any($1)";
+
+/// What the rows of an account are made of in each view of it.
+const PARTS: [(View, &str); 9] = [
+    (View::Orders, "'order list', account, 0, '', '', row from order_lists where account = any($1)"),
+    (View::Orders, "'orders', account, seq, '', '', row from orders where account = any($1) and not has_left"),
+    (View::Orders, "'funds', account, seq, '', '', row from fund_orders where account = any($1) and not has_left"),
+    (View::Trades, "'trade list', account, 0, '', '', row from trade_lists where account = any($1)"),
+    (View::Trades, "'trades', account, seq, '', '', row from trades where account = any($1) and not has_left"),
+    (View::Portfolio, "'portfolio', account, 0, '', '', row from portfolios where account = any($1)"),
+    (
+        View::Pnl,
+        "'gains', account, 0, instrument, '', row from instrument_gains where account = any($1)
+         union all select 'folio', account, 0, scheme, folio, row from folio_gains where account = any($1)",
+    ),
+    (View::Cash, "'cash', account, 0, '', '', row from cash where account = any($1)"),
+    (
+        View::Cash,
+        "'blocks', account, seq, (amount * 100)::bigint::text, '', '' from cash_blocks where account = any($1)",
+    ),
+];
+
+/// All that is wanted of an account, in one question, so that it is of one moment.
+fn accounts_sql(views: ViewSet) -> String {
+    let parts = PARTS.iter().filter(|(view, _)| views.contains(*view));
+    parts.fold(ACCOUNTS.to_owned(), |sql, (_, part)| sql + " union all select " + part)
+}
 
 /// The rows of one account as they come.
 #[derive(Default)]
@@ -39,13 +58,14 @@ struct Parts {
     blocks: BTreeMap<u64, Money>,
 }
 
-/// Those of these accounts that there are, at most [`LOAD_ACCOUNTS_MAX`].
+/// Those of these accounts that there are, in these views; at most [`LOAD_ACCOUNTS_MAX`].
 pub(super) async fn accounts(
     connection: &mut PgConnection,
     ids: &[AccountId],
+    views: ViewSet,
 ) -> Result<BTreeMap<AccountId, Account>, Failure> {
     let ids: Vec<&str> = ids.iter().map(AccountId::as_str).collect();
-    let rows = sqlx::query(ACCOUNTS).bind(ids).fetch_all(connection).await?;
+    let rows = sqlx::query(AssertSqlSafe(accounts_sql(views))).bind(ids).fetch_all(connection).await?;
     let mut parts = BTreeMap::new();
     for row in &rows {
         add(&mut parts, row)?;
@@ -63,8 +83,9 @@ pub(super) struct Loaded {
 
 /// All of it as of one moment.
 pub(super) async fn account(connection: &mut PgConnection, id: &AccountId, partition: u32) -> Result<Loaded, Failure> {
-    let one = sqlx::AssertSqlSafe(format!(
-        "{ACCOUNTS} union all
+    let accounts = accounts_sql(ViewSet::all());
+    let one = AssertSqlSafe(format!(
+        "{accounts} union all
          select 'at', '', next_offset, term::text, last::text, writer from checkpoints
              where topic = $2 and partition = $3
          union all select 'stop', partition::text, entry_offset, view, reason, '' from view_stops"
@@ -111,11 +132,11 @@ fn add(parts: &mut BTreeMap<AccountId, Parts>, row: &PgRow) -> Result<(), Failur
     let (one, other): (&str, &str) = (row.try_get("one")?, row.try_get("other")?);
     let part = parts.entry(id).or_default();
     match row.try_get("list")? {
-        "account" => {
-            // Its lots may have come before it.
-            let pnl = std::mem::take(&mut part.account.pnl);
-            part.account = Account { pnl, ..whole(row)? };
-        }
+        "account" => part.account.journal = whole(row)?,
+        "order list" => part.account.orders = whole(row)?,
+        "trade list" => part.account.trades = whole(row)?,
+        "portfolio" => part.account.portfolio = whole(row)?,
+        "cash" => part.account.cash = whole(row)?,
         "blocks" => {
             let amount = Money::from_smallest(one.parse().map_err(|_| bad("an amount"))?);
             part.blocks.insert(row.try_get::<i64, _>("seq")?.cast_unsigned(), amount);

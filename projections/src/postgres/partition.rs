@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     Error,
-    account::Account,
     journal::Journal,
     view::{Stop, View, ViewSet},
 };
@@ -40,7 +39,7 @@ pub(super) enum Done {
         /// Rows put and deleted.
         rows: usize,
     },
-    /// Another projector has moved the partition: nothing of it was written.
+    /// Another projector has moved the partition, or its tables were replaced: nothing of it was written.
     Overtaken,
 }
 
@@ -78,7 +77,8 @@ impl Partition {
             Ok(checkpoint::load(&mut connection, topic, partition).await?)
         };
         let at = views.answer(load).await?;
-        let mut stopped = ViewSet::default();
+        // What is not folded here is passed over like what has stopped, without a word.
+        let mut stopped = views.folded.others();
         at.stops.iter().for_each(|of| stopped.insert(of.stop.view));
         let hot = Hot::new(views.partitions(topic));
         Ok(Self { views: views.clone(), topic, partition, at, stopped, hot, corruption: None })
@@ -87,6 +87,11 @@ impl Partition {
     /// The next record to fold.
     pub(super) fn next(&self) -> u64 {
         self.at.reader.offset
+    }
+
+    /// Which it is.
+    pub(super) fn place(&self) -> (Topic, u32) {
+        (self.topic, self.partition)
     }
 
     /// Where the database has it, and which views stopped before.
@@ -164,9 +169,10 @@ impl Partition {
     }
 
     async fn fold_ledger(&mut self, connection: &mut PgConnection, live: &[Arc<Stored>]) -> Result<Folded, Failure> {
+        let with_key = self.views.folded.contains(View::Journal);
         let mut entries = Vec::with_capacity(live.len());
         for step in live.chunks(STEP_RECORDS) {
-            entries.extend(step.iter().map(|stored| Live::decode(stored)));
+            entries.extend(step.iter().map(|stored| Live::decode(stored, with_key)));
             tokio::task::yield_now().await;
         }
         let mut folded = Folded { changes: Changes::default(), accounts: BTreeMap::new(), stops: Vec::new() };
@@ -193,16 +199,18 @@ impl Partition {
         let mut missing = Vec::new();
         for id in entries.iter().filter_map(|entry| entry.account) {
             if let std::collections::btree_map::Entry::Vacant(place) = touched.entry(id) {
-                let account = self.hot.take(&id).unwrap_or_else(|| {
-                    missing.push(id);
-                    Account::default()
-                });
-                place.insert(Touched::new(account));
+                place.insert(self.hot.take(&id).map_or_else(
+                    || {
+                        missing.push(id);
+                        Touched::unknown()
+                    },
+                    Touched::known,
+                ));
             }
         }
         for ids in missing.chunks(LOAD_ACCOUNTS_MAX) {
-            for (id, account) in loading::accounts(connection, ids).await? {
-                touched.insert(id, Touched::new(account));
+            for (id, account) in loading::accounts(connection, ids, self.views.folded).await? {
+                touched.insert(id, Touched::known(account));
             }
         }
         Ok(())
@@ -259,15 +267,16 @@ impl Partition {
 }
 
 impl<'a> Live<'a> {
-    fn decode(stored: &'a Stored) -> Self {
+    /// The command's key is for the journal alone, and takes reading the whole entry.
+    fn decode(stored: &'a Stored, with_key: bool) -> Self {
         let bytes = &stored.record.value;
-        match decode_entry(bytes) {
-            Ok(entry) => {
+        match with_key.then(|| decode_entry(bytes)) {
+            Some(Ok(entry)) => {
                 let key_hash = key_hash(entry.account.as_str(), entry.command.by.role, &entry.command.id);
                 Self { stored, account: Some(entry.account), entry: Ok(entry.into()), key_hash: Some(key_hash) }
             }
             // Views fold what they need, as they do in memory, though the command in it cannot be read.
-            Err(_) => {
+            None | Some(Err(_)) => {
                 let entry = decode_happened(bytes);
                 let of_key = || AccountId::new(stored.record.key.as_deref()?).ok();
                 let account = entry.as_ref().ok().map(|entry| entry.account).or_else(of_key);

@@ -56,6 +56,16 @@ pub struct Projector {
     stopping: watch::Sender<bool>,
     position: watch::Receiver<Position>,
     behind: Behind,
+    written: Arc<Written>,
+}
+
+/// What a projector has written since it was started.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Records folded, those that do not count too.
+    pub records: AtomicU64,
+    /// Rows put and deleted.
+    pub rows: AtomicU64,
 }
 
 /// How far the partitions of a projector are behind the log. Clones share it.
@@ -92,7 +102,7 @@ impl Projector {
         let start = Position::start(views.partitions(Topic::Ledger), views.partitions(Topic::Market));
         let (position, watched) = watch::channel(start);
         let (stopping, mut tasks) = (watch::Sender::new(false), JoinSet::new());
-        let position = Arc::new(position);
+        let (position, written) = (Arc::new(position), Arc::<Written>::default());
         let places = Topic::ALL.into_iter().flat_map(|topic| (0..views.partitions(topic)).map(move |of| (topic, of)));
         let behind = Behind(places.map(|(topic, of)| (topic, of, AtomicU64::default())).collect());
         for topic in Topic::ALL {
@@ -104,6 +114,7 @@ impl Projector {
                     partition,
                     clock: Arc::clone(&clock),
                     position: Arc::clone(&position),
+                    written: Arc::clone(&written),
                     metrics: Metrics::new(topic, partition),
                     at: Mutex::default(),
                     behind: behind.clone(),
@@ -112,12 +123,17 @@ impl Projector {
                 tasks.spawn(place.run(wanted));
             }
         }
-        Self { tasks, stopping, position: watched, behind }
+        Self { tasks, stopping, position: watched, behind, written }
     }
 
     /// How far it is behind, as it changes.
     pub fn behind(&self) -> Behind {
         self.behind.clone()
+    }
+
+    /// What it has written so far.
+    pub fn written(&self) -> Arc<Written> {
+        Arc::clone(&self.written)
     }
 
     /// How far every partition is in the database, as far as this projector knows, as it moves.
@@ -206,6 +222,7 @@ struct Place {
     partition: u32,
     clock: Clock,
     position: Arc<watch::Sender<Position>>,
+    written: Arc<Written>,
     metrics: Metrics,
     /// Where the database has it, as far as this knows.
     at: Mutex<Option<Checkpoint>>,
@@ -288,6 +305,8 @@ impl Place {
                 Done::Overtaken => return Ok(Left::Overtaken),
                 Done::Written { records, rows } => {
                     self.metrics.written(records, rows, began.elapsed());
+                    self.written.records.fetch_add(records as u64, Ordering::Relaxed);
+                    self.written.rows.fetch_add(rows as u64, Ordering::Relaxed);
                     self.publish(&place);
                     *wait = RETRY_WAIT_MIN;
                 }

@@ -15,6 +15,7 @@ use crate::{
     lots::{Gains, Lots},
     orders::{self, FundAsked, FundOrderRow, OrderRow},
     pnl::{FolioLots, Instrument as InstrumentLots},
+    portfolio::Portfolio,
     trades::{Origin, TradeRow, flag_name, kind_name, unmatched_name},
 };
 use domain::{
@@ -34,8 +35,11 @@ pub(super) use market::{
 
 /// Every table, for tests that look into all of them.
 #[cfg(test)]
-pub(super) const ALL: [&Table; 20] = [
+pub(super) const ALL: [&Table; 23] = [
     &ACCOUNTS,
+    &ORDER_LISTS,
+    &TRADE_LISTS,
+    &PORTFOLIOS,
     &ORDERS,
     &FUND_ORDERS,
     &TRADES,
@@ -62,7 +66,6 @@ pub(super) const ACCOUNTS: Table = Table {
     key: &[("account", Text)],
     rest: &[
         ("partition", Number),
-        ("opened_at", Time),
         ("entries", Number),
         ("journal_chain", Bytes),
         ("last_offset", Number),
@@ -70,12 +73,21 @@ pub(super) const ACCOUNTS: Table = Table {
     ],
 };
 
-/// What is kept once for an account; its lists and lots are rows of their own.
+/// What the journal keeps once for an account.
 pub(super) fn account(columns: &mut Columns, id: &AccountId, partition: u32, account: &Account) {
     let journal = &account.journal;
-    let row = columns.row().text(id.as_str()).number(i64::from(partition)).time_or_none(account.portfolio.opened_at);
+    let row = columns.row().text(id.as_str()).number(i64::from(partition));
     row.count(journal.count()).bytes(journal.chain());
-    row.number(journal.last().map_or(-1, u64::cast_signed)).whole(&account.without_rows());
+    row.number(journal.last().map_or(-1, u64::cast_signed)).whole(journal);
+}
+
+pub(super) const ORDER_LISTS: Table = Table { name: "order_lists", key: &[("account", Text)], rest: &[("row", Bytes)] };
+
+pub(super) const TRADE_LISTS: Table = Table { name: "trade_lists", key: &[("account", Text)], rest: &[("row", Bytes)] };
+
+/// What is kept once for a list of an account, beside its rows.
+pub(super) fn list(columns: &mut Columns, account: &AccountId, list: &impl serde::Serialize) {
+    columns.row().text(account.as_str()).whole(list);
 }
 
 pub(super) const ORDERS: Table = Table {
@@ -232,6 +244,13 @@ pub(super) fn trade(columns: &mut Columns, account: &AccountId, trade: &TradeRow
     row.flag(trade.cancelled).flag(has_left).whole(trade);
 }
 
+pub(super) const PORTFOLIOS: Table =
+    Table { name: "portfolios", key: &[("account", Text)], rest: &[("opened_at", Time), ("row", Bytes)] };
+
+pub(super) fn portfolio(columns: &mut Columns, account: &AccountId, of: &Portfolio) {
+    columns.row().text(account.as_str()).time_or_none(of.opened_at).whole(of);
+}
+
 pub(super) const POSITIONS: Table = Table {
     name: "positions",
     key: &[("account", Text), ("instrument", Text)],
@@ -381,6 +400,7 @@ pub(super) const CASH: Table = Table {
         ("blocked_for_fund_orders", Amount),
         ("blocked_for_positions", Amount),
         ("withdrawable", Amount),
+        ("row", Bytes),
     ],
 };
 
@@ -390,6 +410,7 @@ pub(super) fn cash(columns: &mut Columns, account: &AccountId, of: &CashRow) {
     let withdrawable = sum([of.cash.settled, -payable, -of.cash.blocked].into_iter());
     let row = columns.row().text(account.as_str()).amount(of.cash.settled).amount(receivable).amount(payable);
     row.amount(of.cash.blocked).amount(of.for_funds).amount(of.for_positions()).amount(withdrawable);
+    row.whole(&of.without_blocks());
 }
 
 /// A sum for people: where it does not fit, which no book lets happen, the nearest that does.

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 mod answers;
 mod outage;
+mod rebuild;
 mod server;
 mod stops;
 
@@ -243,7 +244,10 @@ async fn a_person_reads_exact_figures_in_the_fields_own_words() {
             "GAMMA EQ 0.0100",
         ),
         ("select count(*) || ' ' || max(seq) || ' ' || count(key_hash) from journal", "5 5 5"),
-        ("select opened_at || ' ' || entries from accounts", "2026-11-23 04:30:00+00 5"),
+        (
+            "select opened_at || ' ' || entries from accounts join portfolios using (account)",
+            "2026-11-23 04:30:00+00 5",
+        ),
     ] {
         assert_eq!(own.texts(sql).await, [expected], "{sql}");
     }

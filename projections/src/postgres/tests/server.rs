@@ -4,7 +4,7 @@ use super::*;
 
 /// A schema of its own.
 pub(super) struct Own {
-    schema: String,
+    pub(super) schema: String,
     /// The server, without the schema.
     server: String,
     /// Of the database with that schema alone.
@@ -42,7 +42,15 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        let sql = format!("drop schema if exists {} cascade", self.schema);
+        // With those beside it in which views were filled and kept.
+        let sql = format!(
+            "do $$ declare name text; begin
+                 for name in select nspname from pg_namespace where nspname like '{}%' loop
+                     execute format('drop schema %I cascade', name);
+                 end loop;
+             end $$",
+            self.schema
+        );
         let server = self.server.clone();
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
