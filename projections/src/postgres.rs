@@ -11,6 +11,8 @@
 //!                            └──────────── accounts that are not in use ◄─────────────┘
 //! ```
 
+mod asked;
+mod cached;
 mod changes;
 mod checkpoint;
 mod columns;
@@ -26,8 +28,8 @@ mod reading;
 mod rows;
 mod waiting;
 
-use self::waiting::Seen;
-use crate::{Error, Position, Views, account::Account, saved::SHAPE, view::Stop};
+use self::{asked::Asked, cached::Cached, waiting::Seen};
+use crate::{Error, Position, Views, account::Account, redis::Redis, saved::SHAPE, view::Stop};
 use domain::ids::AccountId;
 use event_log::{EventLog, Topic, partition_of, postgres::Database};
 use sqlx::{PgConnection, Row};
@@ -45,6 +47,9 @@ pub struct Postgres {
     ledger_partitions: u32,
     market_partitions: u32,
     seen: Arc<Seen>,
+    asked: Arc<Asked>,
+    /// Where accounts are kept that are asked about, if anywhere.
+    cached: Option<Cached>,
     /// By whose market accounts are valued, if not by the database's.
     market: Option<Arc<Views>>,
 }
@@ -77,7 +82,8 @@ impl Postgres {
     pub async fn open(database: Database, log: &dyn EventLog) -> Result<Self, Error> {
         let (ledger_partitions, market_partitions) = (log.partitions(Topic::Ledger), log.partitions(Topic::Market));
         let seen = Arc::new(Seen::new(Position::start(ledger_partitions, market_partitions)));
-        let views = Self { database, ledger_partitions, market_partitions, seen, market: None };
+        let asked = Arc::default();
+        let views = Self { database, ledger_partitions, market_partitions, seen, asked, cached: None, market: None };
         let id = log.commands_id().to_string();
         let (of, shape) = views.answer(views.claim(&id)).await?;
         if of != id {
@@ -95,6 +101,13 @@ impl Postgres {
     #[must_use]
     pub fn valued_by(self, market: Arc<Views>) -> Self {
         Self { market: Some(market), ..self }
+    }
+
+    /// The same with accounts that are asked about kept in Redis: a projector keeps them up to date there, and what is
+    /// [valued](Self::valued_by) by a market in memory is read there first.
+    #[must_use]
+    pub fn cached_in(self, redis: Redis) -> Self {
+        Self { cached: Some(Cached::new(redis)), ..self }
     }
 
     /// Says whose views these are, unless that is said already.
