@@ -95,6 +95,8 @@ settings! {
     postgres_url: Option<Secret> = "", "BAHI_POSTGRES_URL", "URL", |text| Ok((!text.is_empty()).then(|| Secret(text.to_owned()))), secret;
     /// Most connections to that database
     postgres_connections: u32 = "16", "BAHI_POSTGRES_CONNECTIONS", "N", |text| whole(text, 1, CONNECTIONS_MAX).map(narrow_u32);
+    /// The Redis that keeps accounts which are asked about, redis://user:password@host:port/number; better in the file that BAHI_REDIS_URL_FILE names; unset: all reads go to the database
+    redis_url: Option<Secret> = "", "BAHI_REDIS_URL", "URL", |text| Ok((!text.is_empty()).then(|| Secret(text.to_owned()))), secret;
     /// Where to listen, ADDRESS:PORT; port 0 takes a free one
     listen: SocketAddr = "127.0.0.1:7070", "BAHI_LISTEN", "ADDR", address;
     /// Who answers orders: `none` (a venue reports over HTTP) or `simulated` (exchange and registrar in this process)

@@ -77,11 +77,11 @@ pub struct Given {
 }
 
 /// Variables that begin with `BAHI_` and are no settings: the tests' folder of real files, the file itself, a token to ask with.
-const FOREIGN_VARIABLES: [&str; 4] = ["BAHI_DATA", "BAHI_CONFIG", "BAHI_TOKEN", "BAHI_REDIS_URL"];
+const FOREIGN_VARIABLES: [&str; 3] = ["BAHI_DATA", "BAHI_CONFIG", "BAHI_TOKEN"];
 /// What a secret's variable ends with that names the file it is in.
 const SECRET_FILE: &str = "_FILE";
 /// Secrets whose text may be in a file.
-const SECRETS: [&str; 1] = ["BAHI_POSTGRES_URL"];
+const SECRETS: [&str; 2] = ["BAHI_POSTGRES_URL", "BAHI_REDIS_URL"];
 
 /// Takes secrets out of the files that variables name.
 fn with_secrets(mut environment: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {

@@ -84,4 +84,7 @@ pub enum Error {
         /// Which field or version, in words.
         reason: Box<str>,
     },
+    /// Settings name no Redis that could be asked.
+    #[error("the URL of Redis is not of the form redis://user:password@host:port/number")]
+    RedisUrl,
 }

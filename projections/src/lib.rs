@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! log ──► worker ──► Views ──► Reading ──► rows          (now)
-//!  ├────► postgres ──► tables ──► rows                   (now, in a cluster)
+//!  ├────► postgres ──► tables ──► rows                   (now, in a cluster; redis beside it)
 //!  ├────► past ──► Past ─────► Reading ──► rows          (as of an entry or a time)
 //!  ├────► replay ──► Views ──► state hashes              (cold)
 //!  └────► events, order_history, venue_requests          (pages of the log itself)
@@ -43,6 +43,8 @@ mod row;
 mod store;
 
 pub mod postgres;
+
+pub mod redis;
 
 mod effective;
 mod offsets;

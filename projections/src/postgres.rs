@@ -11,6 +11,8 @@
 //!                            └──────────── accounts that are not in use ◄─────────────┘
 //! ```
 
+mod asked;
+mod cached;
 mod changes;
 mod checkpoint;
 mod columns;
@@ -28,10 +30,15 @@ mod relations;
 mod rows;
 mod waiting;
 
-use self::waiting::Seen;
+use self::{
+    asked::{Asked, Now},
+    cached::Cached,
+    waiting::Seen,
+};
 use crate::{
     Error, Position, Views,
     account::Account,
+    redis::Redis,
     saved::SHAPE,
     view::{Stop, View, ViewSet},
 };
@@ -55,6 +62,9 @@ pub struct Postgres {
     /// Which views are folded into its tables: all, but for those that are filled beside others.
     folded: ViewSet,
     seen: Arc<Seen>,
+    asked: Arc<Asked>,
+    /// Where accounts are kept that are asked about, if anywhere.
+    cached: Option<Cached>,
     /// By whose market accounts are valued, if not by the database's.
     market: Option<Arc<Views>>,
 }
@@ -82,8 +92,9 @@ impl Postgres {
     pub async fn open(database: Database, log: &dyn EventLog) -> Result<Self, Error> {
         let (ledger_partitions, market_partitions) = (log.partitions(Topic::Ledger), log.partitions(Topic::Market));
         let seen = Arc::new(Seen::new(Position::start(ledger_partitions, market_partitions)));
-        let folded = ViewSet::all();
-        let views = Self { database, ledger_partitions, market_partitions, folded, seen, market: None };
+        let (folded, asked) = (ViewSet::all(), Arc::default());
+        let (cached, market) = (None, None);
+        let views = Self { database, ledger_partitions, market_partitions, folded, seen, asked, cached, market };
         let id = log.commands_id().to_string();
         let (of, shape) = views.answer(views.claim(&id)).await?;
         if of != id {
@@ -101,6 +112,13 @@ impl Postgres {
     #[must_use]
     pub fn valued_by(self, market: Arc<Views>) -> Self {
         Self { market: Some(market), ..self }
+    }
+
+    /// The same with accounts that are asked about kept in Redis: a projector keeps them up to date there, and what is
+    /// [valued](Self::valued_by) by a market in memory is read there first.
+    #[must_use]
+    pub fn cached_in(self, redis: Redis) -> Self {
+        Self { cached: Some(Cached::new(redis)), ..self }
     }
 
     /// Says whose views these are, unless that is said already.
@@ -139,16 +157,25 @@ impl Postgres {
     }
 
     async fn position_in(&self, connection: &mut PgConnection) -> Result<Position, Failure> {
+        Ok(self.now_in(connection).await?.position)
+    }
+
+    async fn now_in(&self, connection: &mut PgConnection) -> Result<Now, Failure> {
         let mut position = Position::start(self.ledger_partitions, self.market_partitions);
-        let all = sqlx::query("select topic, partition, next_offset from checkpoints");
+        let mut generations = vec![0; self.ledger_partitions as usize];
+        let all = sqlx::query("select topic, partition, next_offset, generation from checkpoints");
         for row in all.fetch_all(connection).await? {
             let topic =
                 Topic::ALL.into_iter().find(|topic| row.try_get("topic").is_ok_and(|name: &str| topic.name() == name));
             let Some(topic) = topic else { continue };
             let next: i64 = row.try_get("next_offset")?;
-            position.advance(topic, row.try_get::<i32, _>("partition")?.cast_unsigned(), next.cast_unsigned());
+            let partition = row.try_get::<i32, _>("partition")?.cast_unsigned();
+            position.advance(topic, partition, next.cast_unsigned());
+            if let (Topic::Ledger, Some(generation)) = (topic, generations.get_mut(partition as usize)) {
+                *generation = row.try_get("generation")?;
+            }
         }
-        Ok(position)
+        Ok(Now { position, generations: generations.into() })
     }
 
     /// Where views have stopped; none as a rule.

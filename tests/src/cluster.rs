@@ -12,6 +12,8 @@ use std::{
 const BROKERS: &str = "127.0.0.1:29092";
 /// Where it starts a database; another is named by `BAHI_POSTGRES_URL`.
 const POSTGRES: &str = "postgres://bahi@127.0.0.1:25432/bahi";
+/// Where it starts Redis; another is named by `BAHI_REDIS_URL`.
+const REDIS: &str = "redis://127.0.0.1:26379/0";
 /// The file in a story's folder that says what its topics are called.
 const PREFIX_FILE: &str = "topic-prefix";
 /// More than one, so that accounts are written by different writers.
@@ -30,6 +32,11 @@ pub fn brokers() -> String {
 /// The database's server.
 fn postgres() -> String {
     env::var("BAHI_POSTGRES_URL").unwrap_or_else(|_| POSTGRES.to_owned())
+}
+
+/// The Redis that all stories share.
+pub fn redis() -> String {
+    env::var("BAHI_REDIS_URL").unwrap_or_else(|_| REDIS.to_owned())
 }
 
 /// Topics and a database of their own, and the flags that name them.
@@ -95,7 +102,8 @@ impl Topics {
     #[track_caller]
     pub fn role(&self, role: &str, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut command = self.command(role, data, args, variables);
-        Server::spawn(command.env("BAHI_POSTGRES_URL", &self.database), data.to_path_buf())
+        command.env("BAHI_POSTGRES_URL", &self.database).env("BAHI_REDIS_URL", redis());
+        Server::spawn(&mut command, data.to_path_buf())
     }
 
     /// An api without a database, which folds the whole ledger into memory, ready.

@@ -7,6 +7,7 @@ pub mod binary;
 pub mod client;
 pub mod cluster;
 pub mod load;
+pub mod reads;
 pub mod real_data;
 pub mod server;
 pub mod story;

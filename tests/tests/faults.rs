@@ -1,4 +1,4 @@
-//! Processes around Kafka and PostgreSQL that die, hang and double at the worst moment, under load: nothing acknowledged
+//! Processes around Kafka, PostgreSQL and Redis that die, hang and double at the worst moment, under load: nothing acknowledged
 //! is missing, nothing is doubled, what is seen is what was recorded, and nobody has to do anything.
 //!
 //! `BAHI_SEED` chooses the moments, `BAHI_FAULT_RATE` the orders per second. Each fault waits for the one before it, as
@@ -18,8 +18,9 @@ use std::{
 use tempfile::TempDir;
 use tests::{
     Server, binary,
-    cluster::Topics,
+    cluster::{self, Topics},
     load::{Acknowledged, Done, Load, accounts},
+    reads::Reads,
     server::token,
     story::{SHARE, list_share},
     wait::wait_at_most,
@@ -283,6 +284,60 @@ fn a_database_that_is_killed_and_comes_back_stops_no_writer_and_loses_no_row() {
         tell(fault, |_| {
             kill_and_restart("postgres");
             Instant::now()
+        });
+    }
+}
+
+/// Accounts answered from Redis so far, by all apis.
+fn answered_from_redis(apis: &[Server]) -> u64 {
+    let of = |api: &Server| {
+        let counted = api.anybody().get("/metrics").text;
+        let hits = counted.lines().find_map(|line| line.strip_prefix("bahi_redis_reads_total{outcome=\"hit\"} "));
+        hits.and_then(|hits| hits.parse::<u64>().ok()).unwrap_or_default()
+    };
+    apis.iter().map(of).sum()
+}
+
+/// A fault of Redis in the middle of a load while somebody reads: no read fails or shows less than one before it, and
+/// afterwards accounts are answered from Redis again.
+fn tell_of_redis(fault: &str, strike: impl FnOnce()) {
+    let mut cluster = Cluster::start(fault);
+    let load = cluster.load();
+    let token = token(cluster.folder.path(), "auditor", &[], &[]);
+    let reads = Reads::begin(cluster.apis.iter().map(Server::url).collect(), &token);
+    let is_used = |apis: &[Server]| {
+        let before = answered_from_redis(apis);
+        wait_at_most(RECOVERY, "accounts to be answered from Redis", || {
+            (answered_from_redis(apis) > before + 100).then_some(())
+        });
+    };
+    is_used(&cluster.apis);
+    cluster.steady(&load);
+    let when = Instant::now();
+    strike();
+    let recovered = cluster.recovered(&load, when);
+    cluster.steady(&load);
+    is_used(&cluster.apis);
+    let reads = reads.end();
+    eprintln!("{fault}: {reads} reads, {} answered from Redis", answered_from_redis(&cluster.apis));
+    cluster.holds(fault, load, recovered);
+}
+
+#[test]
+fn a_redis_that_is_killed_and_comes_back_empty_changes_no_answer() {
+    let fault = "kill -9 of Redis";
+    if !is_left_out(fault) {
+        tell_of_redis(fault, || kill_and_restart("redis"));
+    }
+}
+
+#[test]
+fn a_redis_that_is_emptied_changes_no_answer() {
+    let fault = "FLUSHALL on Redis";
+    if !is_left_out(fault) {
+        tell_of_redis(fault, || {
+            let emptied = Command::new("redis-cli").args(["-u", &cluster::redis(), "flushall"]).output();
+            assert_eq!(emptied.expect("redis-cli can be started").stdout, b"OK\n");
         });
     }
 }

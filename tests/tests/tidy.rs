@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Packages that name an outside system or the world of a process, and the only crates that may use them.
 const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["event-log", "projections"]),
+    ("redis", &["projections"]),
     ("axum", &["api"]),
     ("hyper", &["api", "bahi"]),
     ("jsonwebtoken", &["api"]),

@@ -8,7 +8,7 @@ use crate::{
 };
 use commands::Desk;
 use event_log::Topic;
-use projections::{Views, postgres::Postgres};
+use projections::Views;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -22,8 +22,8 @@ Examples:
 
 It puts commands into PREFIX.commands and answers once a writer's entry is seen in PREFIX.ledger, so a
 `bahi writer` must run. All processes of a log need the same signing key; `bahi token` makes tokens with it.
-With a database it reads the rows of accounts there, which `bahi projector` keeps; without one it folds the
-whole ledger into memory. /readyz says ready once everything recorded can be seen.";
+With a database it reads the rows of accounts there, which `bahi projector` keeps, and of accounts that were asked
+about lately in Redis, if there is one; without a database it folds the whole ledger into memory. /readyz says ready once everything recorded can be seen.";
 
 /// Serve the HTTP API of a log on Kafka
 #[derive(clap::Args)]
@@ -69,7 +69,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let market = Arc::clone(&views);
     let mut state = ::api::State::new(desk, views, port, keys, clock, product::edge_config(&config))?;
     if let Some(database) = database {
-        let rows = Postgres::open(database, &**answers).await?;
+        let rows = super::views(&config, database, &log).await?;
         state = state.over(rows.valued_by(market));
     }
     let (stopping, told) = watch::channel(false);

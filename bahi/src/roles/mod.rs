@@ -17,6 +17,7 @@ use event_log::{
     postgres::Database,
     snapshot::{self, SnapshotStore},
 };
+use projections::{postgres::Postgres, redis::Redis};
 use std::{collections::BTreeSet, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -68,6 +69,15 @@ pub async fn database(config: &Config) -> Result<Option<Database>, Error> {
         Some(Secret(url)) => Ok(Some(Database::open(url, config.postgres_connections).await?)),
         None => Ok(None),
     }
+}
+
+/// The views of a log in a database, with accounts that are asked about in Redis, if the settings name one.
+async fn views(config: &Config, database: Database, log: &Log) -> Result<Postgres, Error> {
+    let views = Postgres::open(database, &*log.answers).await?;
+    Ok(match &config.redis_url {
+        Some(Secret(url)) => views.cached_in(Redis::open(url, &config.topic_prefix, &*log.answers)?),
+        None => views,
+    })
 }
 
 /// The snapshots of a log in a database.

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     product,
 };
-use projections::postgres::{Postgres, Projector};
+use projections::postgres::Projector;
 use std::sync::Arc;
 
 const EXAMPLES: &str = "\
@@ -41,7 +41,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     ::api::metrics::install()?;
     let log = super::open(&config).await?;
     let database = super::database(&config).await?.expect("the settings were asked for it");
-    let views = Postgres::open(database, &*log.answers).await?;
+    let views = super::views(&config, database, &log).await?;
     let projector = Projector::start(Arc::clone(&log.answers), views, Arc::new(clock::now));
     let (behind, lag_max) = (projector.behind(), config.lag_max_ms);
     let ready = move || match behind.worst() {

@@ -15,7 +15,7 @@ pub(super) struct Checkpoint {
     pub(super) recorded_at: Option<Timestamp>,
     pub(super) stops: Vec<Stopped>,
     /// Of which tables.
-    generation: i64,
+    pub(super) generation: i64,
 }
 
 /// A stop, and when the entry was recorded at which it is.

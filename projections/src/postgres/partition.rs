@@ -2,6 +2,7 @@
 
 use super::{
     Failure, Postgres,
+    cached::Cached,
     changes::{Changes, Touched},
     checkpoint::{self, Checkpoint, Stopped},
     hot::Hot,
@@ -104,6 +105,18 @@ impl Partition {
         self.corruption
     }
 
+    /// Confirms how far this partition is where accounts are kept that are asked about.
+    pub(super) async fn confirm(&self) {
+        if let Some(cached) = self.cached() {
+            cached.committed(self.partition, self.next(), &self.at, &BTreeMap::new()).await;
+        }
+    }
+
+    /// Where accounts of this partition are kept that are asked about, if anywhere.
+    fn cached(&self) -> Option<&Cached> {
+        self.views.cached.as_ref().filter(|_| self.topic == Topic::Ledger)
+    }
+
     /// Folds records that follow each other and writes what changed; those below the checkpoint are passed over.
     pub(super) async fn fold(&mut self, records: &[Arc<Stored>]) -> Result<Done, Error> {
         let views = self.views.clone();
@@ -161,6 +174,9 @@ impl Partition {
         let records = usize::try_from(to.reader.offset - expected).unwrap_or(usize::MAX);
         self.at = to;
         self.corruption = corruption.map(|(found, _)| found);
+        if let Some(cached) = self.cached() {
+            cached.committed(self.partition, expected, &self.at, &folded.accounts).await;
+        }
         self.hot.turn();
         for (id, touched) in folded.accounts {
             self.hot.keep(id, touched.after);

@@ -44,6 +44,9 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often a partition says how far it is behind.
 const LAG_PERIOD: Duration = Duration::from_secs(1);
 
+/// How often a partition in which nothing happens is confirmed in Redis, which may have been emptied meanwhile.
+const CONFIRM_PERIOD: Duration = Duration::from_secs(1);
+
 /// What time it is, as whoever starts this knows; only for saying how far it is behind.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -294,9 +297,15 @@ impl Place {
         }
         self.publish(&place);
         let mut reading = Reading::start(Arc::clone(&self.log), topic, partition, next);
+        let mut confirming = tokio::time::interval(CONFIRM_PERIOD);
+        confirming.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let batch = tokio::select! {
                 () = wanted.ends() => return Ok(Left::Taken),
+                _ = confirming.tick() => {
+                    place.confirm().await;
+                    continue;
+                }
                 batch = reading.next() => batch,
             };
             let Some(batch) = batch else { return Ok(Left::Ended) };

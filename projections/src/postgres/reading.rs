@@ -72,6 +72,18 @@ pub struct AccountAt {
 }
 
 impl AccountAt {
+    /// Rows of a partition in which no view stopped, valued by a market in memory.
+    pub(super) fn valued(id: &AccountId, rows: Account, next: u64, market: &Views) -> Self {
+        let (prices, navs) = market.worth(&shares(&rows), &units(&rows));
+        Self { id: *id, rows, prices, navs, stops: market.stops_for(None), next }
+    }
+
+    /// The rows, if nothing is missing in them because a view stopped.
+    pub(super) fn whole_rows(&self) -> Option<&Account> {
+        let is_whole = self.stops.iter().all(|stop| stop.view.topic() == Topic::Market);
+        is_whole.then_some(&self.rows)
+    }
+
     /// To be asked like one in memory.
     pub fn reading(&self) -> Reading<'_> {
         Reading::new(&self.id, &self.rows, &self.prices, &self.navs, self.stops.clone())
@@ -89,6 +101,14 @@ impl Postgres {
     /// # Errors
     /// When the database cannot be asked, or holds a row that cannot be read.
     pub async fn account_at(&self, id: &AccountId) -> Result<Option<AccountAt>, Error> {
+        if let (Some(cached), Some(market)) = (&self.cached, &self.market) {
+            return cached.account_at(self, market, id).await;
+        }
+        self.stored_at(id).await
+    }
+
+    /// The same, whatever is kept elsewhere.
+    pub(super) async fn stored_at(&self, id: &AccountId) -> Result<Option<AccountAt>, Error> {
         let read = async { self.load(&mut *self.database.pool().acquire().await?, id).await };
         self.answer(read).await
     }

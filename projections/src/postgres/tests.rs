@@ -24,6 +24,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 mod answers;
+mod cached;
 mod outage;
 mod rebuild;
 mod server;

@@ -6,7 +6,7 @@ use domain::order::Status;
 use serde_json::{Value, json};
 
 /// Every answer about an account, without rows that have left.
-fn everything(reading: &Reading<'_>) -> Value {
+pub(super) fn everything(reading: &Reading<'_>) -> Value {
     let page = Page { limit: Some(1000), cursor: None };
     json!({
         "account": reading.account().expect("an answer"),
