@@ -176,11 +176,7 @@ pub fn problem(error: Error) -> Problem {
             Problem::field("invalid_query", "#effective_at", "has too many postings before it: ask with as_of instead")
         }
         Error::UnknownOrder => Problem::not_found("unknown_order", "there is no such order in this account"),
-        Error::Log(_)
-        | Error::Corrupt { .. }
-        | Error::Undecodable { .. }
-        | Error::Rebuild { .. }
-        | Error::RedisUrl => {
+        Error::Log(_) | Error::Corrupt { .. } | Error::Undecodable { .. } | Error::Rebuild { .. } | Error::RedisUrl => {
             tracing::error!(%error, "a read failed");
             unreadable()
         }

@@ -1,5 +1,6 @@
 //! `bahi bench`: named measurements in a folder on disk that is made and removed; decides no bar.
 
+mod cluster;
 mod log;
 mod orders;
 mod project;
@@ -12,6 +13,7 @@ mod disk;
 mod http;
 mod load;
 mod making;
+mod place;
 mod population;
 mod report;
 mod server;
@@ -28,11 +30,12 @@ const PROJECT_S_MAX: u64 = 600;
 const SOAK_S_MAX: u64 = 3_600;
 
 /// What there is to measure, and in which words.
-const BENCHES: [(&str, &str); 6] = [
+const BENCHES: [(&str, &str); 7] = [
     ("log", "durable appends through the port: 256 writers, 600-byte values"),
     ("orders", "durable orders over HTTP: one by one (zipf, uniform, open loop), in batches of 100"),
     ("replay", "cold replay from process start, all views folded and hashed"),
     ("project", "all views into PostgreSQL by one projector, from brokers; then the rebuild of `orders`"),
+    ("cluster", "durable orders over HTTP through api, brokers, writer and projector as processes"),
     ("query", "portfolio reads over HTTP: 20 holdings, 5 folios, prices moving 100 times a second"),
     ("soak", "5,000,000 entries of 100,000 accounts over 30 days: time to ready, memory over 2,000,000 further orders"),
 ];
@@ -45,13 +48,13 @@ Examples:
   bahi bench log --dir /srv   on that disk
   bahi bench log --brokers 127.0.0.1:29092   on a broker, in topics of its own, which stay
   bahi bench project --brokers 127.0.0.1:29092 --postgres-url postgres://bahi@127.0.0.1:25432/bahi
-                              in topics and a database of its own, which are removed
+                              in topics and a database of its own, which are removed; so does `cluster`
   bahi bench soak --scale 100 a hundredth of the soak, which takes some 15 minutes in whole
 
 The server and the load share this machine. Nothing is limited per account, tokens are
 verified, each append is synced, only what succeeded counts, and the ledger is verified at the end.";
 
-/// Measure: log, orders, project, replay, query or soak; without a name, list them
+/// Measure: log, orders, project, cluster, replay, query or soak; without a name, list them
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -63,10 +66,10 @@ pub struct Args {
     /// On which disk: a folder for the bench's own folder, which is removed
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Of `log`: append to these brokers, not to a folder; of `project`: those that hold the log
+    /// Of `log`: append to these brokers, not to a folder; of `project` and `cluster`: those that hold the log
     #[arg(long, value_name = "HOST:PORT")]
     brokers: Option<String>,
-    /// Of `project`: a server, whose role may make databases
+    /// Of `project` and `cluster`: a server, whose role may make databases
     #[arg(long, value_name = "URL", env = "BAHI_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Option<String>,
     /// Of a soak, one part in so many
@@ -109,8 +112,8 @@ pub fn run(args: Args) -> Result<(), Error> {
     if cfg!(debug_assertions) {
         out::complain("this is a debug build: its figures say nothing; build with --release");
     }
-    if args.brokers.is_some() && !["log", "project"].contains(&name.as_str()) {
-        let rule = "--brokers is for `bahi bench log` and `project`; the others measure a folder";
+    if args.brokers.is_some() && !["log", "project", "cluster"].contains(&name.as_str()) {
+        let rule = "--brokers is for `bahi bench log`, `project` and `cluster`; the others measure a folder";
         return Err(Error::Usage(rule.to_owned()));
     }
     let bench = Bench { parent: args.dir, json: args.json, brokers: args.brokers, postgres_url: args.postgres_url };
@@ -118,7 +121,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let limit_s = match name.as_str() {
         "soak" => SOAK_S_MAX,
-        "project" => PROJECT_S_MAX,
+        "project" | "cluster" => PROJECT_S_MAX,
         _ => BENCH_S_MAX,
     };
     let report = runtime.block_on(async {
@@ -127,6 +130,7 @@ pub fn run(args: Args) -> Result<(), Error> {
                 "log" => log::run(&bench).await,
                 "orders" => orders::run(&bench).await,
                 "project" => project::run(&bench).await,
+                "cluster" => cluster::run(&bench).await,
                 "replay" => replay::run(&bench).await,
                 "query" => query::run(&bench).await,
                 "soak" => soak::run(&bench, args.scale).await,

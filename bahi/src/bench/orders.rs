@@ -37,8 +37,8 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     population::list_market(address, operator).await?;
     population::open_accounts(address, operator).await?;
     let tokens = population::tokens(&conditions.minter)?;
-    let single: Arc<[Template]> = tokens.iter().enumerate().map(|(n, token)| single_order(n, token)).collect();
-    let mut key = 0;
+    let single = single_orders(&tokens);
+    let mut number = 0;
     let mut results = Vec::new();
     let shapes = [
         ("single_zipf", Spread::Zipf, Pace::Closed, SINGLE_CONNECTIONS),
@@ -47,11 +47,8 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     ];
     for (name, spread, pace, connections) in shapes {
         let shape = Shape { name, connections, pace, measured: Duration::from_secs(MEASURED_S) };
-        let choice = Choice::new(spread, ACCOUNTS, SEED);
-        // Each figure has a million million keys of its own.
-        key += 1_000_000_000_000;
-        let orders = Singles { templates: Arc::clone(&single), choice, key };
-        results.push(conditions.measure(shape, orders).await?);
+        number += 1;
+        results.push(conditions.measure(shape, Singles::new(&single, spread, number)).await?);
     }
     let batches = Batches::new(&tokens);
     let measured = Duration::from_secs(MEASURED_S);
@@ -68,15 +65,29 @@ fn order_fields(number: usize) -> String {
     )
 }
 
+/// An order of each account, whose token is given.
+pub fn single_orders(tokens: &[String]) -> Arc<[Template]> {
+    tokens.iter().enumerate().map(|(number, token)| single_order(number, token)).collect()
+}
+
 fn single_order(number: usize, token: &str) -> Template {
     let path = format!("/v1/accounts/{}/orders", population::account(number));
     Template::post(&path, token, &format!("{{{}}}", order_fields(number)))
 }
 
-struct Singles {
+/// Orders one by one.
+pub struct Singles {
     templates: Arc<[Template]>,
     choice: Choice,
     key: u64,
+}
+
+impl Singles {
+    /// Those of the n-th figure: each figure has a million million keys of its own.
+    pub fn new(templates: &Arc<[Template]>, spread: Spread, figure: u64) -> Singles {
+        let choice = Choice::new(spread, ACCOUNTS, SEED);
+        Singles { templates: Arc::clone(templates), choice, key: figure * 1_000_000_000_000 }
+    }
 }
 
 impl Requests for Singles {
@@ -90,7 +101,7 @@ impl Requests for Singles {
 }
 
 /// Batches whose keys are written into the body: a head for each account, a body for each instrument.
-struct Batches {
+pub struct Batches {
     heads: Box<[Box<[u8]>]>,
     bodies: Box<[Box<[u8]>]>,
     /// Where the keys stand in every body; ids of instruments are equally long.
@@ -100,7 +111,8 @@ struct Batches {
 }
 
 impl Batches {
-    fn new(tokens: &[String]) -> Batches {
+    /// For these accounts' tokens.
+    pub fn new(tokens: &[String]) -> Batches {
         let mark = "K".repeat(KEY_DIGITS);
         let body = |number: usize| {
             let order = format!(r#"{{"key":"{mark}",{}}}"#, order_fields(number));

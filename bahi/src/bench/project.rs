@@ -4,14 +4,11 @@
 
 use super::{
     Bench, disk, making,
+    place::Place,
     report::{Measure, Report},
 };
 use crate::{clock, error::Error, replay::cpu_seconds};
-use event_log::{
-    EventLog, Topic,
-    kafka::{Kafka, Layout, Topics},
-    postgres::Database,
-};
+use event_log::{EventLog, Topic, kafka::Kafka, postgres::Database};
 use projections::{
     Position, Replay, View,
     postgres::{Postgres, Projector, Rebuild, RowsFrom},
@@ -30,30 +27,19 @@ const CONNECTIONS: u32 = 16;
 /// Longest until all is folded.
 const FOLD_WAIT: Duration = Duration::from_secs(300);
 
-/// Topics and a database of the bench's own.
-struct Place {
-    brokers: String,
-    server: String,
-    name: String,
-}
-
 /// Measures.
 ///
 /// # Errors
 /// When brokers or database cannot be used, or what was folded is not what was recorded.
 pub async fn run(bench: &Bench) -> Result<Report, Error> {
-    let (Some(brokers), Some(server)) = (bench.brokers.clone(), bench.postgres_url.clone()) else {
-        return Err(Error::Usage("say where: --brokers HOST:PORT and --postgres-url URL".to_owned()));
-    };
+    let place = Place::of(bench)?;
     let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
     let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
-    let place = Place { brokers, server, name: format!("bench_{}", clock::now().micros()) };
-    bench.tell(&format!("in topics and a database called {}, which are removed at the end", place.name));
     // The projector uses all processors, so it runs on a runtime of its own.
     let measured = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(place.measured())
+        runtime.block_on(place.with(PARTITIONS, async |url| measure_all(&place, url).await))
     });
     let (results, told) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
     told.iter().for_each(|line| bench.tell(line));
@@ -62,66 +48,48 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
 
 type Measured = (Vec<Measure>, Vec<String>);
 
-impl Place {
-    /// Makes the place, measures in it, and removes it whatever came out.
-    async fn measured(&self) -> Result<Measured, Error> {
-        let topics = Topics::new(&self.brokers, &self.name)?;
-        topics.apply(Layout { partitions: PARTITIONS, replication: 1, min_in_sync: 1 }).await?;
-        let url = Database::make(&self.server, &self.name).await;
-        let measured = match url {
-            Ok(url) => self.measure(&url).await,
-            Err(error) => Err(error.into()),
-        };
-        let removed = (topics.remove().await, Database::remove(&self.server, &self.name).await);
-        let measured = measured?;
-        removed.0.and(removed.1)?;
-        Ok(measured)
+async fn measure_all(place: &Place, url: &str) -> Result<Measured, Error> {
+    let open = async || Ok::<_, Error>(Arc::new(Kafka::open(&place.brokers, &place.name).await?));
+    let writing = open().await?;
+    let records = making::make(Arc::clone(&writing) as _, ROUNDS).await?;
+    writing.close();
+    let log: Arc<dyn EventLog> = open().await?;
+    let views = Postgres::open(Database::open(url, CONNECTIONS).await?, &*log).await?;
+    let (mut results, mut told) = (Vec::new(), vec![format!("{records} records made")]);
+
+    let (started, cpu) = (Instant::now(), cpu_seconds());
+    let projector = Projector::start(Arc::clone(&log), views.clone(), Arc::new(clock::now));
+    let end = end(&*log).await?;
+    if !projector.wait_for(&end, FOLD_WAIT).await {
+        return Err(Error::NotClean(format!("not folded within {} s", FOLD_WAIT.as_secs())));
+    }
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let written = projector.written();
+    let rows = written.rows.load(Ordering::Relaxed);
+    results.push(measure("project_entries", records as f64 / seconds));
+    results.push(measure("project_rows", rows as f64 / seconds));
+    told.push(format!("the projector used {:.2} cores, brokers and database the rest", cpu / seconds));
+    projector.stop().await;
+    let replayed = projections::replay(Arc::clone(&log), Replay::default(), |_| ()).await?;
+    if views.state_hashes().await? != replayed.views.state_hashes() {
+        return Err(Error::NotClean("the rows in the database are not those of a cold fold".to_owned()));
     }
 
-    async fn measure(&self, url: &str) -> Result<Measured, Error> {
-        Database::migrate(url).await?;
-        let open = async || Ok::<_, Error>(Arc::new(Kafka::open(&self.brokers, &self.name).await?));
-        let writing = open().await?;
-        let records = making::make(Arc::clone(&writing) as _, ROUNDS).await?;
-        writing.close();
-        let log: Arc<dyn EventLog> = open().await?;
-        let views = Postgres::open(Database::open(url, CONNECTIONS).await?, &*log).await?;
-        let (mut results, mut told) = (Vec::new(), vec![format!("{records} records made")]);
-
-        let (started, cpu) = (Instant::now(), cpu_seconds());
-        let projector = Projector::start(Arc::clone(&log), views.clone(), Arc::new(clock::now));
-        let end = end(&*log).await?;
-        if !projector.wait_for(&end, FOLD_WAIT).await {
-            return Err(Error::NotClean(format!("not folded within {} s", FOLD_WAIT.as_secs())));
-        }
-        let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-        let written = projector.written();
-        let rows = written.rows.load(Ordering::Relaxed);
-        results.push(measure("project_entries", records as f64 / seconds));
-        results.push(measure("project_rows", rows as f64 / seconds));
-        told.push(format!("the projector used {:.2} cores, brokers and database the rest", cpu / seconds));
-        projector.stop().await;
-        let replayed = projections::replay(Arc::clone(&log), Replay::default(), |_| ()).await?;
-        if views.state_hashes().await? != replayed.views.state_hashes() {
-            return Err(Error::NotClean("the rows in the database are not those of a cold fold".to_owned()));
-        }
-
-        let of_orders: u64 = end.ledger.iter().flatten().sum();
-        let (started, cpu) = (Instant::now(), cpu_seconds());
-        let mut rebuild = Rebuild::begin(log, &views, View::Orders.name(), &[View::Orders], RowsFrom::LogAnew).await?;
-        rebuild.fill(|_| ()).await?;
-        let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-        results.push(measure("rebuild_orders", of_orders as f64 / seconds));
-        told.push(format!("the rebuild used {:.2} cores", cpu / seconds));
-        let compared = Instant::now();
-        if !rebuild.compare(|_| ()).await?.is_equal() {
-            return Err(Error::NotClean("the rebuilt rows are not the live ones".to_owned()));
-        }
-        let compared = compared.elapsed().as_secs_f64();
-        let pause = rebuild.switch().await?.pause.as_secs_f64() * 1_000.0;
-        told.push(format!("compared in {compared:.1} s without holding anybody up, switched in {pause:.0} ms"));
-        Ok((results, told))
+    let of_orders: u64 = end.ledger.iter().flatten().sum();
+    let (started, cpu) = (Instant::now(), cpu_seconds());
+    let mut rebuild = Rebuild::begin(log, &views, View::Orders.name(), &[View::Orders], RowsFrom::LogAnew).await?;
+    rebuild.fill(|_| ()).await?;
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    results.push(measure("rebuild_orders", of_orders as f64 / seconds));
+    told.push(format!("the rebuild used {:.2} cores", cpu / seconds));
+    let compared = Instant::now();
+    if !rebuild.compare(|_| ()).await?.is_equal() {
+        return Err(Error::NotClean("the rebuilt rows are not the live ones".to_owned()));
     }
+    let compared = compared.elapsed().as_secs_f64();
+    let pause = rebuild.switch().await?.pause.as_secs_f64() * 1_000.0;
+    told.push(format!("compared in {compared:.1} s without holding anybody up, switched in {pause:.0} ms"));
+    Ok((results, told))
 }
 
 fn measure(name: &str, per_second: f64) -> Measure {

@@ -38,6 +38,23 @@ impl Server {
         let mut command = this_program()?;
         command.env("BAHI_CLOCK_SPEED", speed);
         command.arg("serve").arg("--data").arg(data);
+        Server::spawn(command, limit).await
+    }
+
+    /// One of the processes of a cluster: `api` (with its key in this folder), `writer` or `projector`.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_role(role: &str, data: &Path, log: [&str; 4], database: &str) -> Result<Server, Error> {
+        let mut command = this_program()?;
+        command.arg(role).args(log).env("BAHI_POSTGRES_URL", database);
+        if role == "api" {
+            command.arg("--data").arg(data);
+        }
+        Server::spawn(command, Duration::from_secs(START_S_MAX)).await
+    }
+
+    async fn spawn(mut command: Command, limit: Duration) -> Result<Server, Error> {
         command.args(["--listen", "127.0.0.1:0", "--calendar", "always-open"]);
         command.args(["--requests-per-second", "0", "--log", "warn"]);
         command.stdout(Stdio::piped()).kill_on_drop(true);

@@ -1,0 +1,113 @@
+//! `bahi bench cluster`: durable orders over HTTP through Kafka, seen in PostgreSQL meanwhile: api, writer and projector as
+//! processes, brokers, database and the load on one machine.
+
+use super::{
+    Bench, disk,
+    load::{self, Pace, Requests, Shape},
+    orders::{self, Batches, Singles},
+    place::Place,
+    population,
+    report::{Measure, Report},
+    server::{self, Server},
+    zipf::Spread,
+};
+use crate::{
+    error::Error,
+    keys::{Minter, Role},
+};
+use std::{ffi::OsStr, path::Path, time::Duration};
+
+/// Partitions of the log: as many as there are cores where the bars are set.
+const PARTITIONS: u32 = 2;
+/// How long each figure is measured.
+const MEASURED_S: u64 = 8;
+/// Connections of single orders.
+const SINGLE_CONNECTIONS: usize = 256;
+/// Half of the bar.
+const OPEN_PER_SECOND: u32 = 5_000;
+/// Connections of batches.
+const BATCH_CONNECTIONS: usize = 16;
+
+/// Measures.
+///
+/// # Errors
+/// When brokers or database cannot be used, an order is refused, or the ledger does not verify.
+pub async fn run(bench: &Bench) -> Result<Report, Error> {
+    let place = Place::of(bench)?;
+    let load = disk::load_average();
+    let folder = disk::folder(&bench.parent)?;
+    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let results = place.with(PARTITIONS, async |url| measure(bench, &place, url, folder.path()).await).await?;
+    Ok(Report { bench: "cluster", results, fdatasync_ms, load, bytes_per_entry: None, memory: None, verify: "clean" })
+}
+
+async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result<Vec<Measure>, Error> {
+    let roles = Roles::start(place, url, data).await?;
+    let minter = Minter::open(data, None)?;
+    let operator = minter.mint(Role::Operator, &[])?;
+    let address = roles.api.address;
+    population::list_market(address, &operator).await?;
+    population::open_accounts(address, &operator).await?;
+    let tokens = population::tokens(&minter)?;
+    let single = orders::single_orders(&tokens);
+    let mut results = Vec::new();
+    let measured = Duration::from_secs(MEASURED_S);
+    let shapes = [
+        ("alone", Pace::Closed, 1),
+        ("single_uniform", Pace::Closed, SINGLE_CONNECTIONS),
+        ("single_open_5000", Pace::Open(OPEN_PER_SECOND), SINGLE_CONNECTIONS),
+    ];
+    for (number, (name, pace, connections)) in (1..).zip(shapes) {
+        let shape = Shape { name, connections, pace, measured };
+        let orders = Singles::new(&single, Spread::Uniform, number);
+        results.push(roles.measure(bench, shape, orders).await?);
+    }
+    let shape = Shape { name: "batch_100", connections: BATCH_CONNECTIONS, pace: Pace::Closed, measured };
+    results.push(roles.measure(bench, shape, Batches::new(&tokens)).await?);
+    let auditor = minter.mint(Role::Auditor, &[])?;
+    let shown = format!("http://{address}");
+    let words = ["verify", "--redecide", "--url", &shown, "--token", &auditor];
+    let words = words.into_iter().chain(flags(place)).map(OsStr::new);
+    server::output_of(&words.collect::<Vec<_>>()).await?;
+    roles.stop().await?;
+    Ok(results)
+}
+
+/// The flags that name the log.
+fn flags(place: &Place) -> [&str; 4] {
+    ["--brokers", &place.brokers, "--topic-prefix", &place.name]
+}
+
+/// One of each.
+struct Roles {
+    api: Server,
+    writer: Server,
+    projector: Server,
+}
+
+impl Roles {
+    async fn start(place: &Place, url: &str, data: &Path) -> Result<Roles, Error> {
+        let role = |name| Server::start_role(name, data, flags(place), url);
+        let (writer, projector) = (role("writer").await?, role("projector").await?);
+        Ok(Roles { api: role("api").await?, writer, projector })
+    }
+
+    /// Measures, and says how busy each was.
+    async fn measure<R: Requests + 'static>(&self, bench: &Bench, shape: Shape, requests: R) -> Result<Measure, Error> {
+        let all = [("api", &self.api), ("writer", &self.writer), ("projector", &self.projector)];
+        let before = all.map(|(_, server)| server.cpu());
+        let measure = load::run(self.api.address, shape, requests).await?;
+        let used = all.iter().zip(before).filter_map(|((name, server), before)| {
+            let used = server.cpu()?.checked_sub(before?)?;
+            Some(format!("{name} {} ms", used.as_millis()))
+        });
+        bench.tell(&format!("{}: processor time: {}", shape.name, used.collect::<Vec<_>>().join(", ")));
+        Ok(measure)
+    }
+
+    async fn stop(self) -> Result<(), Error> {
+        self.api.stop().await?;
+        self.projector.stop().await?;
+        self.writer.stop().await
+    }
+}
