@@ -7,7 +7,7 @@ TEST_FLAGS ?= --workspace --no-fail-fast
 CLUSTER_STORIES := bad_input both_times cash idempotency ledger_runs orders
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster faults equality lint bench fixture services services-down services-status
+.PHONY: help run test test-cluster faults equality lint bench bench-cluster fixture services services-down services-status
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ fixture: ## keep a data folder of this release, once, at its release: see tests/
 bench: ## measure everything that has a bar, in release; BENCHES="log" narrows it
 	@$(CARGO) build --release --locked --package bahi
 	@for name in $(BENCHES); do $(CARGO) run --quiet --release --locked --package bahi -- bench $$name || exit 1; done
+
+bench-cluster: ## measure processes around Kafka and PostgreSQL, in release, in topics and databases that are removed afterwards
+	@deploy/local/services up
+	@$(CARGO) build --release --locked --package bahi
+	@eval "$$(deploy/local/services env)" && for name in project cluster; do $(CARGO) run --quiet --release --locked --package bahi -- bench $$name --brokers "$$BAHI_KAFKA_BROKERS" || exit 1; done
 
 services: ## start Kafka, PostgreSQL and Redis on this machine and wait until they answer; SERVICES="postgres" narrows it
 	@deploy/local/services up $(SERVICES)
