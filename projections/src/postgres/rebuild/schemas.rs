@@ -4,6 +4,7 @@ use super::{super::Failure, RowsFrom};
 use crate::saved::SHAPE;
 use event_log::postgres::Database;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use std::time::{Duration, Instant};
 
 /// What a person gives up with the schema of that name: nothing that cannot be folded again.
 pub(super) struct Schemas {
@@ -17,6 +18,11 @@ pub(super) struct Schemas {
     pub(super) moving: String,
 }
 
+/// How long the lock is waited for: the server takes a moment to see that who had it is gone.
+const ALONE_WAIT: Duration = Duration::from_secs(3);
+/// Between two tries.
+const ALONE_AGAIN: Duration = Duration::from_millis(50);
+
 /// Takes the lock and names the schemas; nothing, if another process has it. It is given back with the connection.
 pub(super) async fn alone(
     connection: &mut PgConnection,
@@ -28,9 +34,16 @@ pub(super) async fn alone(
     if !live.chars().all(plain) {
         return Err(Failure::Row("the name of the schema has other than small letters, digits and '_'".into()));
     }
-    let lock = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended('bahi rebuild ' || $1, 0))");
-    if !lock.bind(&live).fetch_one(connection).await? {
-        return Ok(None);
+    let until = Instant::now() + ALONE_WAIT;
+    loop {
+        let lock = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended('bahi rebuild ' || $1, 0))");
+        if lock.bind(&live).fetch_one(&mut *connection).await? {
+            break;
+        }
+        if Instant::now() >= until {
+            return Ok(None);
+        }
+        tokio::time::sleep(ALONE_AGAIN).await;
     }
     let own = if live == "public" { String::new() } else { format!("{live}_") };
     let kept = format!("{own}before_{name}");
