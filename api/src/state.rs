@@ -33,6 +33,8 @@ pub const READ_WAIT_MS: u64 = 2_000;
 pub const LAG_MAX: Duration = Duration::from_secs(30);
 /// How often, at most, the log is asked for its ends to see how far views are behind.
 const ENDS_EVERY: Duration = Duration::from_secs(1);
+/// How long it waits to see how far views and log are: whoever asks whether it is ready waits no longer than some seconds.
+const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 /// What `bahi` may set.
 #[derive(Clone, Debug)]
@@ -145,6 +147,9 @@ impl State {
     }
 }
 
+/// The log did not say where it ends.
+struct NotSeen;
+
 impl Inner {
     /// Looks how far the ledger is where rows of accounts are kept.
     ///
@@ -179,12 +184,9 @@ impl Inner {
             return true;
         }
         self.look_again().await;
-        let reached = match self.ready_at.get_or_try_init(|| self.ends()).await {
+        let reached = match self.ready_at.get_or_try_init(|| self.seen_ends()).await {
             Ok(ends) => self.views.position().covers(ends),
-            Err(error) => {
-                tracing::warn!(%error, "the end of the log cannot be read");
-                false
-            }
+            Err(NotSeen) => false,
         };
         if reached {
             self.ready.store(true, Ordering::Release);
@@ -209,8 +211,10 @@ impl Inner {
 
     /// Looks how far the ledger is, if that can be seen; what is known of it gets older otherwise.
     async fn look_again(&self) {
-        if let Err(error) = self.look().await {
-            tracing::warn!(%error, "the rows of accounts cannot be asked how far they are");
+        match tokio::time::timeout(LOOK_WAIT, self.look()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the rows of accounts cannot be asked how far they are"),
+            Err(_elapsed) => tracing::warn!("the rows of accounts do not say in time how far they are"),
         }
     }
 
@@ -219,14 +223,23 @@ impl Inner {
         let (asked, lag) = &mut *self.lag.lock().await;
         if asked.is_none_or(|asked| asked.elapsed() >= ENDS_EVERY) {
             *asked = Some(Instant::now());
-            match self.ends().await {
-                Ok(ends) => lag.see(Instant::now(), ends),
-                Err(error) => tracing::warn!(%error, "the end of the log cannot be read"),
+            if let Ok(ends) = self.seen_ends().await {
+                lag.see(Instant::now(), ends);
             }
         }
         self.look_again().await;
         let position = self.views.position();
         lag.behind(Instant::now(), |ends| position.covers(ends))
+    }
+
+    /// Where the log ends, if it says so in time.
+    async fn seen_ends(&self) -> Result<Position, NotSeen> {
+        match tokio::time::timeout(LOOK_WAIT, self.ends()).await {
+            Ok(Ok(ends)) => return Ok(ends),
+            Ok(Err(error)) => tracing::warn!(%error, "the end of the log cannot be read"),
+            Err(_elapsed) => tracing::warn!("the log does not say in time where it ends"),
+        }
+        Err(NotSeen)
     }
 
     async fn ends(&self) -> Result<Position, event_log::Error> {

@@ -25,8 +25,8 @@ Apis and projectors go on meanwhile. New tables are filled from the log in a sch
 where the projectors are; then the state hashes of both are compared at one position. If they are equal, the new
 tables take the place of the live ones in one transaction, for which projectors wait some milliseconds, as is printed,
 and those before are kept (before_orders). If they are not, the log is also folded cold, in memory, to say which of
-the two are right, and nothing is switched without --accept. Rows that the log does not give are never put in place,
-but by --rollback --accept.
+the two are right, and nothing is switched without --accept. Rows whose hash the log does not give are never put in
+place, but by --rollback --accept.
 Whatever ends it, run it again: it goes on from where it was, unless the release is another one.";
 
 /// Fill a view anew beside the one that is read, compare both, and put it in place

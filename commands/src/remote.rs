@@ -120,10 +120,12 @@ impl Opening {
                 }
             }));
         }
-        for (answers, end, halts) in ends {
+        for (partition, (answers, end, halts)) in (0..).zip(ends) {
+            let failed = |source| Error::Log { topic, partition, source };
             tokio::select! {
                 () = answers.reach(end) => {}
-                Ok(error) = halts => return Err(error),
+                // A task that ended without a reason was ended by the end of the log, or by a panic.
+                ended = halts => return Err(ended.unwrap_or_else(|_| failed(event_log::Error::Closed))),
             }
         }
         Ok(Lane { topic, log, way: Way::Through(courier), outcomes, read_outcome, wait: self.config.wait })

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     product,
 };
-use projections::postgres::Projector;
+use projections::postgres::{Behind, Projector};
 use std::sync::Arc;
 
 const EXAMPLES: &str = "\
@@ -45,6 +45,9 @@ async fn serve(config: Config) -> Result<(), Error> {
     let projector = Projector::start(Arc::clone(&log.answers), views, Arc::new(clock::now));
     let (behind, lag_max) = (projector.behind(), config.lag_max_ms);
     let ready = move || match behind.worst() {
+        (topic, partition, Behind::FOR_EVER) => {
+            Err(format!("{topic}/{partition} can be folded no further; the log of operation says why"))
+        }
         (topic, partition, by) if by > lag_max => {
             Err(format!("the views of {topic}/{partition} are {} s behind the log", by.as_secs()))
         }

@@ -43,6 +43,15 @@ pub(super) async fn load(
     Ok(Checkpoint { reader: reader(&row)?, recorded_at, stops, generation: row.try_get("generation")? })
 }
 
+/// Of which tables a partition is; nothing, where nothing is said about it yet.
+pub(super) async fn generation(
+    connection: &mut PgConnection,
+    (topic, partition): (Topic, u32),
+) -> Result<Option<i64>, sqlx::Error> {
+    let find = sqlx::query_scalar("select generation from checkpoints where topic = $1 and partition = $2");
+    find.bind(topic.name()).bind(partition.cast_signed()).fetch_optional(connection).await
+}
+
 /// The reader's state in a row of `checkpoints`.
 pub(super) fn reader(row: &PgRow) -> Result<Reader, sqlx::Error> {
     let writer: Vec<u8> = row.try_get("writer")?;

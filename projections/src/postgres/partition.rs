@@ -105,6 +105,15 @@ impl Partition {
         self.corruption
     }
 
+    /// Whether the tables are still those that it was loaded from; a rebuild may have put others in their place.
+    pub(super) async fn is_in_place(&self) -> Result<bool, Error> {
+        let read = async {
+            let mut connection = self.views.database.pool().acquire().await?;
+            Ok(checkpoint::generation(&mut connection, (self.topic, self.partition)).await?)
+        };
+        Ok(self.views.answer(read).await?.is_none_or(|generation| generation == self.at.generation))
+    }
+
     /// Confirms how far this partition is where accounts are kept that are asked about.
     pub(super) async fn confirm(&self) {
         if let Some(cached) = self.cached() {

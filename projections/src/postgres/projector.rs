@@ -20,7 +20,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -83,6 +83,9 @@ impl Behind {
         worst.map_or((Topic::Ledger, 0, Duration::ZERO), |(topic, of, ms)| (topic, of, Duration::from_millis(ms)))
     }
 
+    /// What a partition is behind that can be folded no further.
+    pub const FOR_EVER: Duration = Duration::from_millis(u64::MAX);
+
     fn set(&self, topic: Topic, partition: u32, behind: Duration) {
         if let Some((.., ms)) = self.0.iter().find(|(own, of, _)| (*own, *of) == (topic, partition)) {
             ms.store(behind.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -120,6 +123,7 @@ impl Projector {
                     written: Arc::clone(&written),
                     metrics: Metrics::new(topic, partition),
                     at: Mutex::default(),
+                    failing: AtomicBool::new(false),
                     behind: behind.clone(),
                 };
                 let wanted = Wanted { place: (topic, partition), stopping: stopping.subscribe(), given: given.clone() };
@@ -229,13 +233,17 @@ struct Place {
     metrics: Metrics,
     /// Where the database has it, as far as this knows.
     at: Mutex<Option<Checkpoint>>,
+    /// Whether the last try failed, so that where the database has it is not known.
+    failing: AtomicBool,
     behind: Behind,
 }
 
 /// Why a partition is left.
 enum Left {
-    /// For good.
+    /// For good: the log was closed.
     Ended,
+    /// For good: it cannot be read further.
+    Broken,
     /// Until it is given again.
     Taken,
     /// Until it is loaded again.
@@ -262,11 +270,12 @@ impl Place {
                     continue;
                 }
                 Ok(Ok(Left::Ended) | Err(Error::Log(LogError::Closed))) => return,
+                Ok(Ok(Left::Broken)) => return self.behind.set(topic, partition, Behind::FOR_EVER),
                 Ok(Ok(Left::Overtaken)) => {
                     self.leave_lag();
                     // Whoever is overtaken again and again stands by, and tries seldom.
                     let wait_ms = wait.as_millis();
-                    tracing::info!(%topic, partition, wait_ms, "another projector was faster; it is left to it for now");
+                    tracing::info!(%topic, partition, wait_ms, "another projector was faster, or a rebuild has put other tables in place");
                 }
                 Ok(Err(error)) => self.failed(&error.to_string(), wait),
                 // A fold that panics stops its view; this is a mistake elsewhere, and must not end in silence.
@@ -284,6 +293,7 @@ impl Place {
         let (topic, partition, wait_ms) = (self.topic, self.partition, wait.as_millis());
         tracing::warn!(%topic, partition, reason, wait_ms, "views cannot be written; trying again");
         self.metrics.failures.increment(1);
+        self.failing.store(true, Ordering::Relaxed);
     }
 
     /// Folds from the checkpoint on until something is in the way.
@@ -293,7 +303,7 @@ impl Place {
         let (next, end) = (place.next(), self.log.tail(topic, partition).await?);
         if next > end {
             tracing::error!(%topic, partition, next, end, "the log ends before the views: it has lost records");
-            return Ok(Left::Ended);
+            return Ok(Left::Broken);
         }
         self.publish(&place);
         let mut reading = Reading::start(Arc::clone(&self.log), topic, partition, next);
@@ -303,6 +313,9 @@ impl Place {
             let batch = tokio::select! {
                 () = wanted.ends() => return Ok(Left::Taken),
                 _ = confirming.tick() => {
+                    if !place.is_in_place().await? {
+                        return Ok(Left::Overtaken);
+                    }
                     place.confirm().await;
                     continue;
                 }
@@ -322,19 +335,21 @@ impl Place {
             }
             if let Some(corruption) = place.corruption() {
                 tracing::error!(%topic, partition, %corruption, "the log contradicts itself; it is not read further");
-                return Ok(Left::Ended);
+                return Ok(Left::Broken);
             }
         }
     }
 
     fn publish(&self, place: &Partition) {
         *self.at.lock() = Some(place.checkpoint().clone());
+        self.failing.store(false, Ordering::Relaxed);
         self.position.send_modify(|position| position.advance(self.topic, self.partition, place.next()));
     }
 
     /// How far it is behind is for whoever has it now to say.
     fn leave_lag(&self) {
         *self.at.lock() = None;
+        self.failing.store(false, Ordering::Relaxed);
         self.metrics.is_not_behind();
     }
 
@@ -348,8 +363,14 @@ impl Place {
             // While the log cannot be asked, what was known of its end gets older.
             end = self.log.tail(self.topic, self.partition).await.unwrap_or(end);
             let Some(at) = self.at.lock().clone() else {
-                lag.forget();
-                self.behind.set(self.topic, self.partition, Duration::ZERO);
+                // Another has it; unless nobody can say so, and then it gets late.
+                let is_failing = self.failing.load(Ordering::Relaxed);
+                let now = Instant::now().into_std();
+                match is_failing {
+                    true => lag.see(now, end),
+                    false => lag.forget(),
+                }
+                self.behind.set(self.topic, self.partition, lag.behind(now, |_| false));
                 continue;
             };
             let (now, mut first) = ((self.clock)(), at.reader.offset);

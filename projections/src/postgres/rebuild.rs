@@ -58,7 +58,7 @@ pub struct Rebuild {
     /// Records that were folded already when this began.
     pub resumed: u64,
     /// Holds the lock that keeps others away.
-    _alone: PgConnection,
+    alone: PgConnection,
 }
 
 /// The live rows and the new ones at one position.
@@ -102,8 +102,10 @@ impl Rebuild {
             live.answer(schemas.make(&mut alone, &id, from == RowsFrom::LogAnew)).await?;
         }
         live.answer(live.begin_partitions()).await?;
-        let next = Postgres { database: live.database.beside(&schemas.next, CONNECTIONS), ..live.clone() };
-        let mut rebuild = Self { log, live, next, schemas, partitions: Vec::new(), resumed: 0, _alone: alone };
+        let database = live.database.beside(&schemas.next, CONNECTIONS);
+        // What is filled is nobody's answer: it is neither kept elsewhere nor asked for together with the live tables.
+        let next = Postgres { database, asked: Arc::default(), cached: None, ..live.clone() };
+        let mut rebuild = Self { log, live, next, schemas, partitions: Vec::new(), resumed: 0, alone };
         for (topic, partition) in rebuild.live.folded_partitions() {
             rebuild.partitions.push(Partition::load(&rebuild.next, topic, partition).await?);
         }

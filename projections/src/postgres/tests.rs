@@ -37,6 +37,16 @@ const URL: &str = "postgres://bahi@127.0.0.1:25432/bahi";
 /// No step takes longer, on any machine that builds this.
 const WAIT: Duration = Duration::from_secs(120);
 
+/// Asks again and again until it is so, within the limit.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(WAIT, asking).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
 fn url() -> String {
     std::env::var("BAHI_POSTGRES_URL").unwrap_or_else(|_| URL.to_owned())
 }

@@ -7,7 +7,7 @@ use crate::{
     view::{View, ViewSet},
 };
 use event_log::{Topic, rule::Reader};
-use sqlx::{AssertSqlSafe, PgConnection, Row, error::DatabaseError};
+use sqlx::{AssertSqlSafe, PgConnection, Row, Transaction, error::DatabaseError};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
@@ -18,6 +18,8 @@ const HELD_MAX: Duration = Duration::from_secs(8);
 /// How long the switch waits for readers of the tables, as those who come after wait behind it; less than the second
 /// after which the server looks for a deadlock, so that it is always the switch that gives way and never a reader.
 const READERS_WAIT: &str = "500ms";
+/// How long it waits for whoever cleans the tables: longer than the second after which the server makes that give way.
+const CLEANERS_WAIT: &str = "3s";
 /// How long its statements may take after that: they change names.
 const NAMES_WAIT: &str = "5s";
 /// How often it is tried: somebody may be reading a whole table, as for a state hash, and is not disturbed.
@@ -36,9 +38,14 @@ pub struct Switched {
     pub kept: String,
 }
 
-/// Why it is tried again.
+/// How far a try got.
 enum Once {
-    Done(Switched),
+    /// All is in its place once this is committed.
+    Ready {
+        held: Transaction<'static, sqlx::Postgres>,
+        began: Instant,
+        position: Position,
+    },
     TooFar,
     BeingRead,
 }
@@ -55,7 +62,11 @@ impl Rebuild {
             let live = self.live.clone();
             let once = tokio::time::timeout(HELD_MAX, self.switch_once(&live)).await;
             match once.map_err(|_| refused("the switch took too long; nothing was changed: try again"))?? {
-                Once::Done(switched) => return Ok(switched),
+                Once::Ready { held, began, position } => {
+                    // Whatever the time, as nobody could say whether it was done.
+                    live.answer(async { Ok(held.commit().await?) }).await?;
+                    return Ok(Switched { pause: began.elapsed(), position, kept: self.schemas.kept.clone() });
+                }
                 Once::TooFar => {}
                 Once::BeingRead => tokio::time::sleep(TRY_PERIOD).await,
             }
@@ -68,10 +79,18 @@ impl Rebuild {
     async fn switch_once(&mut self, live: &Postgres) -> Result<Once, Error> {
         let mut held = live.answer(async { Ok(live.database.pool().begin().await?) }).await?;
         let topics: Vec<Topic> = Topic::ALL.into_iter().filter(|topic| of_topic(live.folded, *topic)).collect();
-        let limit = format!("set local lock_timeout = '{READERS_WAIT}'");
-        live.answer(async { Ok(sqlx::query(AssertSqlSafe(limit)).execute(&mut *held).await?) }).await?;
+        // Whoever cleans tables by itself gives way to this lock, if it is waited for long enough; nobody else minds it.
+        let (own, next) = (relations::all(live.folded), self.schemas.filled(live.folded));
+        let quiet = format!(
+            "set local lock_timeout = '{CLEANERS_WAIT}'; lock table {own}, {next} in share update exclusive mode;
+             set local lock_timeout = '{READERS_WAIT}'"
+        );
+        let quiet = async { Ok(sqlx::raw_sql(AssertSqlSafe(quiet)).execute(&mut *held).await?) };
+        if live.answer_locked(quiet).await?.is_none() {
+            return Ok(Once::BeingRead);
+        }
         let began = Instant::now();
-        let readers = match live.answer_locked(hold(&mut held, &topics)).await? {
+        let readers = match live.answer_locked(hold(&mut held, &self.schemas.live, &topics)).await? {
             Some(readers) => readers,
             None => return Ok(Once::BeingRead),
         };
@@ -85,20 +104,29 @@ impl Rebuild {
         if !self.partitions.iter().all(agrees) {
             return Err(refused("the live tables are of another log than was folded; nothing was changed"));
         }
+        // A server that crashed may have lost what it had answered, and the lock that keeps others away.
+        live.answer(async { Ok(sqlx::query("select 1").execute(&mut self.alone).await?) }).await?;
+        let filled = live.answer_locked(hold(&mut held, &self.schemas.next, &topics)).await?;
+        if filled
+            .is_none_or(|filled| self.partitions.iter().any(|of| filled.get(&of.place()) != readers.get(&of.place())))
+        {
+            return Err(refused("what was filled last is not there any more; nothing was changed: run it again"));
+        }
         let lock = format!(
             "set local statement_timeout = '{READERS_WAIT}'; lock table {} in access exclusive mode;
              set local statement_timeout = '{NAMES_WAIT}'",
-            relations::all(live.folded)
+            own
         );
         let locked = async { Ok(sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *held).await?) };
         if live.answer_locked(locked).await?.is_none() {
             return Ok(Once::BeingRead);
         }
         let sql = self.schemas.switching(live.folded, &topics);
-        live.answer(async { Ok(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *held).await?) }).await?;
-        live.answer(async { Ok(held.commit().await?) }).await?;
-        let pause = began.elapsed();
-        Ok(Once::Done(Switched { pause, position, kept: self.schemas.kept.clone() }))
+        let switched = async { Ok(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *held).await?) };
+        if live.answer_locked(switched).await?.is_none() {
+            return Ok(Once::BeingRead);
+        }
+        Ok(Once::Ready { held, began, position })
     }
 }
 
@@ -107,12 +135,16 @@ fn of_topic(views: ViewSet, topic: Topic) -> bool {
 }
 
 /// Where every partition is; they stay there until the transaction ends.
-async fn hold(held: &mut PgConnection, topics: &[Topic]) -> Result<BTreeMap<(Topic, u32), Reader>, Failure> {
+async fn hold(
+    held: &mut PgConnection,
+    schema: &str,
+    topics: &[Topic],
+) -> Result<BTreeMap<(Topic, u32), Reader>, Failure> {
     let names: Vec<&str> = topics.iter().map(|topic| topic.name()).collect();
-    let hold = sqlx::query(
-        "select topic, partition, next_offset, term, writer, last from checkpoints where topic = any($1)
+    let hold = sqlx::query(AssertSqlSafe(format!(
+        "select topic, partition, next_offset, term, writer, last from {schema}.checkpoints where topic = any($1)
          order by topic, partition for update",
-    );
+    )));
     let mut readers = BTreeMap::new();
     for row in hold.bind(names).fetch_all(held).await? {
         let name: &str = row.try_get("topic")?;
@@ -145,6 +177,12 @@ impl Postgres {
 }
 
 impl Schemas {
+    /// The tables that were filled, by commas.
+    fn filled(&self, views: ViewSet) -> String {
+        let names = views.iter().flat_map(relations::tables).map(|name| format!("{}.{name}", self.next));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
     /// Everything that changes places, or none of it.
     fn switching(&self, views: ViewSet, topics: &[Topic]) -> String {
         let Schemas { live, next, kept, moving } = self;

@@ -131,6 +131,20 @@ async fn rows_of_tables_that_were_replaced_are_not_shown_though_they_are_as_of_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projector_sees_that_tables_were_replaced_though_nothing_new_comes() {
+    let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
+    ledger.open(&account(1), "5.00");
+    let log = ledger.log().await;
+    let (views, redis) = kept(&own, &log, &server).await;
+    let projector = Projector::start(Arc::new(log.clone()), views, clock());
+    caught_up(&projector, &replayed(&log).await).await;
+    own.run("update checkpoints set generation = generation + 1").await;
+    let place = Place { generation: 1, ..FIRST };
+    until("the tables that are read now have a mark", async || redis.find(place, &account(1)).await.is_some()).await;
+    projector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_committed_and_not_told_yet_is_seen() {
     let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
     let who = account(1);

@@ -89,6 +89,8 @@ async fn a_partition_that_contradicts_itself_is_not_read_further_and_others_go_o
     let views = own.views(&log).await;
     let projector = Projector::start(Arc::new(log.clone()), views.clone(), clock());
     caught_up(&projector, &expected).await;
+    let behind = projector.behind();
+    until("it says that it is of no more use", async || behind.worst() == (Topic::Ledger, 1, Behind::FOR_EVER)).await;
     projector.stop().await;
     let stops = views.stops().await.expect("stops");
     assert_eq!(stops.len(), 6, "every view of the ledger: {stops:?}");
