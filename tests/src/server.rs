@@ -129,11 +129,6 @@ impl Server {
         }
     }
 
-    /// The process's number.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// The lines printed on standard output so far.
     pub fn printed(&self) -> Vec<String> {
         self.out.lock().expect("no reader panics").clone()
@@ -228,15 +223,24 @@ impl Server {
         self.beside.iter_mut().for_each(Server::kill_9);
     }
 
+    /// Sends it a signal, such as `STOP`.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let sent = sent.expect("kill can be started");
+        assert!(sent.success(), "the server had ended before it was sent {name}:\n{}", self.last_words());
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     ///
     /// # Panics
     /// When it does not stop in time.
     #[track_caller]
     pub fn stop(mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be started");
-        assert!(sent.success(), "the server had ended before it was asked to:\n{}", self.last_words());
+        self.signal("TERM");
         let beside = std::mem::take(&mut self.beside);
         let ended =
             wait_at_most(STOP_LIMIT, "the server to stop", || self.child.try_wait().expect("a child can be asked"));

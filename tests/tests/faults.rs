@@ -192,12 +192,6 @@ struct Held {
     recovered: Duration,
 }
 
-/// A signal to a process.
-fn signal(server: &Server, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &server.id().to_string()]).status();
-    assert!(sent.expect("kill can be started").success());
-}
-
 /// A service killed and started again, as whoever watches over it would.
 fn kill_and_restart(service: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/local/services");
@@ -354,12 +348,12 @@ fn a_writer_that_wakes_after_others_took_its_partitions_changes_nothing() {
     let sleeper = cluster.forced_writer();
     let load = cluster.load();
     cluster.steady(&load);
-    signal(&sleeper, "STOP");
+    sleeper.signal("STOP");
     let when = Instant::now();
     cluster.writers.push(cluster.role("writer"));
     let recovered = cluster.recovered(&load, when);
     thread::sleep(STOPPED.saturating_sub(when.elapsed()));
-    signal(&sleeper, "CONT");
+    sleeper.signal("CONT");
     cluster.recovered(&load, Instant::now());
     cluster.steady(&load);
     assert!(sleeper.stop().success());

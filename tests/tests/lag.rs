@@ -1,13 +1,7 @@
 //! Views that are further behind the log than they may be: `/readyz` says so, and that they have caught up.
 
 use serde_json::json;
-use std::process::Command;
 use tests::{Server, cluster::Topics, wait_until};
-
-fn signal(server: &Server, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &server.id().to_string()]).status();
-    assert!(sent.expect("kill can be started").success());
-}
 
 #[test]
 fn an_api_whose_views_are_far_behind_is_not_ready_until_they_have_caught_up() {
@@ -17,7 +11,7 @@ fn an_api_whose_views_are_far_behind_is_not_ready_until_they_have_caught_up() {
     let [writer, projector, api] = ["writer", "projector", "api"].map(role);
     let operator = api.operator();
     let ready = |server: &Server| server.anybody().try_get("/readyz").expect("an answer");
-    signal(&projector, "STOP");
+    projector.signal("STOP");
     operator.post("/v1/accounts", json!({ "account": "L1" })).must_be(201);
     let refused = wait_until("the api to say that its views are behind", || {
         Some(ready(&api)).filter(|reply| reply.status == 503)
@@ -26,7 +20,7 @@ fn an_api_whose_views_are_far_behind_is_not_ready_until_they_have_caught_up() {
     assert!(api.anybody().get("/metrics").text.contains("bahi_ready 0"));
     // A command needs no view.
     operator.post("/v1/accounts", json!({ "account": "L2" })).must_be(201);
-    signal(&projector, "CONT");
+    projector.signal("CONT");
     for server in [&api, &projector, &writer] {
         wait_until("it to be ready again", || (ready(server).status == 200).then_some(()));
     }
