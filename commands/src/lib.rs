@@ -56,6 +56,8 @@ mod known;
 
 mod snapshots;
 
+mod saved_keys;
+
 mod staging;
 
 mod deciding;

@@ -5,6 +5,7 @@
 
 use crate::{
     known::{Key, Known, Outcomes},
+    saved_keys::SavedKeys,
     subject::Encode,
 };
 use bytes::Bytes;
@@ -52,6 +53,15 @@ pub(crate) struct Snapshots {
     /// Keys first used since the last hand-over.
     fresh: Keys,
     saving: Option<JoinHandle<Saved>>,
+    /// Which keys are stored, where the store is shared: elsewhere it knows that itself, and is near.
+    saved_keys: Option<Arc<SavedKeys>>,
+    reading: Option<JoinHandle<()>>,
+}
+
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        self.reading.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl Snapshots {
@@ -69,6 +79,8 @@ impl Snapshots {
             bytes: 0,
             fresh: Keys::new(),
             saving: None,
+            saved_keys: None,
+            reading: None,
         }
     }
 
@@ -78,6 +90,7 @@ impl Snapshots {
         (self.onto, self.next) = (0, 0);
         self.fresh.clear();
         self.lineage = rand::random();
+        self.has_none();
         let Some(mut state) = usable(&*self.store, log, self.place, &self.version).await? else { return Ok(None) };
         let mut due: Vec<Due> = Vec::new();
         loop {
@@ -91,6 +104,7 @@ impl Snapshots {
         if let Some(lineage) = lineage_of(&state) {
             self.lineage = lineage;
             state.blob = state.blob.slice(LINEAGE_BYTES..);
+            self.read_keys();
         } else {
             state.blob.clear();
         }
@@ -103,7 +117,27 @@ impl Snapshots {
         (self.onto, self.next) = (0, 0);
         self.lineage = rand::random();
         self.fresh.clear();
+        self.has_none();
         self.store.forget(self.place).await
+    }
+
+    /// Nothing is stored.
+    fn has_none(&mut self) {
+        self.reading.take().iter().for_each(JoinHandle::abort);
+        self.saved_keys = self.store.is_shared().then(|| Arc::new(SavedKeys::none()));
+    }
+
+    /// Learns beside the writer's work which keys are stored.
+    fn read_keys(&mut self) {
+        if !self.store.is_shared() {
+            return;
+        }
+        // No more than there are entries.
+        let saved = Arc::new(SavedKeys::unread(usize::try_from(self.onto).unwrap_or(usize::MAX)));
+        let (store, place, lineage) = (Arc::clone(&self.store), self.place, self.lineage);
+        let reading = Arc::clone(&saved);
+        self.saved_keys = Some(saved);
+        self.reading = Some(tokio::spawn(async move { reading.read(store, place, lineage).await }));
     }
 
     /// A live entry of so many bytes was folded.
@@ -138,7 +172,7 @@ impl Snapshots {
         self.next = reader.offset;
         let keys = std::mem::take(&mut self.fresh);
         let (store, place, onto, version) = (Arc::clone(&self.store), self.place, self.onto, self.version.clone());
-        let (outcomes, lineage) = (Arc::clone(outcomes), self.lineage);
+        let (outcomes, lineage, saved_keys) = (Arc::clone(outcomes), self.lineage, self.saved_keys.clone());
         self.saving = Some(tokio::spawn(async move {
             let began = Instant::now();
             let (items, blob) = match beside(encode).await {
@@ -151,6 +185,8 @@ impl Snapshots {
             let count = items.len();
             match store.save(place, Save { onto, state, items, removed: Vec::new(), known }).await {
                 Ok(()) => {
+                    // Before they leave memory: a key is always in one of the two.
+                    saved_keys.iter().for_each(|saved| saved.add(keys.iter().map(|(key, _)| &key.0)));
                     outcomes.forget(&keys);
                     let (offset, took) = (reader.offset, began.elapsed());
                     tracing::debug!(
@@ -195,6 +231,11 @@ impl Snapshots {
         self.saving.is_some()
     }
 
+    /// Whether a key that was not in memory may be stored; false only if it is not.
+    pub(crate) fn may_hold(&self, key: &Key) -> bool {
+        self.saved_keys.as_ref().is_none_or(|saved| saved.may_hold(key))
+    }
+
     /// Looks up keys and items.
     ///
     /// [`Error::NotTheEnd`] when somebody else has saved or forgotten what is stored: what was found belongs to no state
@@ -232,7 +273,7 @@ impl Snapshots {
 }
 
 /// Which lineage a state is of; none if it is cut short.
-fn lineage_of(state: &State) -> Option<u128> {
+pub(crate) fn lineage_of(state: &State) -> Option<u128> {
     state.blob.first_chunk().map(|lineage: &[u8; LINEAGE_BYTES]| u128::from_le_bytes(*lineage))
 }
 

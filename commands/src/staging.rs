@@ -105,7 +105,9 @@ impl<S: Subject> Writer<S> {
     /// that requests repeat.
     fn look_up(&mut self, staged: Vec<Staged<S::Item>>, cold: HashSet<Box<str>>) -> Looking<S::Item> {
         let is_ahead = |staged: &Staged<S::Item>| self.state.speculative.contains_key(&staged.command.key);
-        let is_asked = |staged: &Staged<S::Item>| staged.known.is_none() && !is_ahead(staged);
+        let may_hold = |key: &Key| self.state.snapshots.as_ref().is_some_and(|snapshots| snapshots.may_hold(key));
+        let is_asked =
+            |staged: &Staged<S::Item>| staged.known.is_none() && !is_ahead(staged) && may_hold(&staged.command.key);
         let mut asked: Vec<usize> = (0..staged.len()).filter(|at| is_asked(&staged[*at])).collect();
         let repeated: Vec<u64> = staged
             .iter()

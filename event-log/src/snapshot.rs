@@ -12,6 +12,7 @@
 //! ```
 
 pub mod contract;
+pub mod filter;
 pub mod memory;
 pub mod postgres;
 pub mod sqlite;
@@ -131,6 +132,9 @@ pub trait SnapshotStore: Send + Sync {
 
     /// What these keys were used for, in their order; at most [`LOOK_UP_KEYS_MAX`].
     fn known(&self, place: Place, keys: Vec<[u8; 16]>) -> BoxFuture<'_, Result<Vec<Option<Known>>, Error>>;
+
+    /// The keys that were saved and begin with this byte, in no order: a 256th of all, as keys are hashes.
+    fn keys(&self, place: Place, first: u8) -> BoxFuture<'_, Result<Vec<[u8; 16]>, Error>>;
 
     /// Forgets everything saved at a place.
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>>;

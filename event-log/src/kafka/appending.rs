@@ -4,7 +4,13 @@
 //! end as it was seen last, which turns a writer that is behind away before it writes; for what gets past that, the
 //! ledger rule says what counts.
 
-use std::{collections::VecDeque, mem, sync::Arc, thread, time::Instant};
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::{
@@ -26,6 +32,10 @@ use crate::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, Error, Record, Topic};
 const QUEUE_RECORDS_MAX: usize = 65_536;
 /// The most bytes of values that wait.
 const QUEUE_BYTES_MAX: usize = 128 << 20;
+/// How long a flight is gathered, from the last one's start on, for each record of that, and at most: few large flights
+/// cost a broker and all followers far less than many small ones, and whoever comes alone waits for nobody.
+const GATHER_PER_RECORD: Duration = Duration::from_millis(1);
+const GATHER_MAX: Duration = Duration::from_millis(5);
 
 /// An append that waits.
 struct Append {
@@ -72,7 +82,10 @@ impl Queue {
             waiting.records += append.records.len();
             waiting.bytes += bytes;
             waiting.appends.push_back(append);
-            self.changed.notify_one();
+            // In between the flight is gathered, and its thread left alone.
+            if waiting.appends.len() == 1 || waiting.is_full() {
+                self.changed.notify_one();
+            }
         }
         answered
     }
@@ -83,14 +96,18 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// As much as fits one flight, once there is something; none when closed and empty.
-    fn take(&self) -> Option<Vec<Append>> {
+    /// As much as fits one flight, once there is something, and more may no longer come before this time; none when
+    /// closed and empty.
+    fn take(&self, gathered: Instant) -> Option<Vec<Append>> {
         let mut waiting = self.waiting.lock();
         while waiting.appends.is_empty() {
             if waiting.closed {
                 return None;
             }
             self.changed.wait(&mut waiting);
+        }
+        while !waiting.closed && !waiting.is_full() && Instant::now() < gathered {
+            self.changed.wait_until(&mut waiting, gathered);
         }
         let (mut taken, mut records, mut bytes) = (Vec::new(), 0, 0);
         while let Some(next) = waiting.appends.front() {
@@ -105,6 +122,13 @@ impl Queue {
         waiting.records -= records;
         waiting.bytes -= bytes;
         Some(taken)
+    }
+}
+
+impl Waiting {
+    /// Whether it is as much as fits one flight, or more.
+    fn is_full(&self) -> bool {
+        self.records >= APPEND_RECORDS_MAX || self.bytes >= APPEND_BYTES_MAX
     }
 }
 
@@ -126,7 +150,7 @@ pub(super) fn start(cluster: Arc<Cluster>, topic: Topic, partition: u32, queue: 
 impl Drop for Appender {
     fn drop(&mut self) {
         self.queue.close();
-        while let Some(appends) = self.queue.take() {
+        while let Some(appends) = self.queue.take(Instant::now()) {
             appends.into_iter().for_each(|append| append.answer(Err(Error::Closed)));
         }
     }
@@ -145,7 +169,11 @@ struct Appender {
 
 impl Appender {
     fn run(mut self) {
-        while let Some(appends) = self.queue.take() {
+        let mut gathered = Instant::now();
+        while let Some(appends) = self.queue.take(gathered) {
+            let records: usize = appends.iter().map(|append| append.records.len()).sum();
+            let gather = GATHER_PER_RECORD.saturating_mul(u32::try_from(records).unwrap_or(u32::MAX));
+            gathered = Instant::now() + gather.min(GATHER_MAX);
             let mut flight: Vec<Append> = Vec::new();
             for append in appends {
                 // An append of nothing asks for the end; one at an end not known is held against what the broker says.

@@ -21,6 +21,7 @@ macro_rules! snapshot_contract {
             pages_ascend_by_key_until_an_empty_one,
             due_items_ascend_and_follow_their_items,
             keys_of_many_saves_are_found_and_others_are_not,
+            every_key_is_told_by_its_first_byte,
             places_are_apart,
             what_is_forgotten_is_gone_and_the_place_starts_again,
             what_is_too_large_is_refused,
@@ -180,6 +181,26 @@ pub async fn keys_of_many_saves_are_found_and_others_are_not(store: Store) {
             assert_eq!(found, expected);
         }
     }
+}
+
+/// By all first bytes every key that was saved is told, and no other.
+pub async fn every_key_is_told_by_its_first_byte(store: Store) {
+    assert!(store.keys(BOOKS, 0).await.expect("keys are read").is_empty(), "nothing is saved");
+    let edges = [[0; 16], [u8::MAX; 16]];
+    let mut all: Vec<[u8; 16]> = (0..3_000).map(key).chain(edges).collect();
+    for (at, keys) in (0..).zip(all.chunks(1_000)) {
+        let keys = keys.iter().map(|key| (*key, known(1))).collect();
+        saved(&store, BOOKS, Save { known: keys, ..save(at, at + 1) }).await;
+    }
+    let mut told = Vec::new();
+    for first in 0..=u8::MAX {
+        let keys = store.keys(BOOKS, first).await.expect("keys are read");
+        assert!(keys.iter().all(|key| key[0] == first));
+        told.extend(keys);
+    }
+    told.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(told, all);
 }
 
 /// Another reader, topic or partition has nothing of this one.

@@ -10,9 +10,9 @@ const BLOCK_WORDS: usize = 8;
 const BIT_MASK: u64 = 511;
 const BITS_OF_PROBE: u32 = 9;
 
-/// The filter of one run.
+/// A filter over so many keys as it was made for.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Filter {
+pub struct Filter {
     words: Vec<u64>,
 }
 
@@ -23,6 +23,7 @@ impl Filter {
         Filter { words: vec![0; blocks * BLOCK_WORDS] }
     }
 
+    /// Adds a key.
     pub fn add(&mut self, key: &[u8; 16]) {
         let (start, mut bits) = self.place(key);
         for _ in 0..PROBES {
@@ -32,6 +33,7 @@ impl Filter {
         }
     }
 
+    /// Whether this key may have been added; false only if it was not.
     pub fn may_hold(&self, key: &[u8; 16]) -> bool {
         let (start, mut bits) = self.place(key);
         (0..PROBES).all(|_| {
@@ -50,12 +52,12 @@ impl Filter {
         (block as usize * BLOCK_WORDS, whole as u64)
     }
 
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
     /// None when the bytes are no filter.
-    pub fn of_bytes(bytes: &[u8]) -> Option<Filter> {
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<Filter> {
         let (words, rest) = bytes.as_chunks::<8>();
         let fits = rest.is_empty() && !words.is_empty() && words.len() % BLOCK_WORDS == 0;
         fits.then(|| Filter { words: words.iter().map(|word| u64::from_le_bytes(*word)).collect() })

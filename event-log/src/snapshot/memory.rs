@@ -116,6 +116,11 @@ impl SnapshotStore for Memory {
         .boxed()
     }
 
+    fn keys(&self, place: Place, first: u8) -> BoxFuture<'_, Result<Vec<[u8; 16]>, Error>> {
+        let find = move |kept: &mut Kept| kept.known.keys().filter(|key| key[0] == first).copied().collect();
+        async move { Ok(self.with(place, find)) }.boxed()
+    }
+
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {
         async move {
             self.with(place, |kept| *kept = Kept::default());

@@ -233,6 +233,15 @@ impl SnapshotStore for Postgres {
         .boxed()
     }
 
+    fn keys(&self, place: Place, first: u8) -> BoxFuture<'_, Result<Vec<[u8; 16]>, Error>> {
+        let read = async move {
+            let mut connection = self.database.pool().acquire().await?;
+            let Some(id) = self.place(&mut connection, place).await? else { return Ok(Vec::new()) };
+            keys::beginning(&mut connection, id, first).await
+        };
+        self.answer(read).boxed()
+    }
+
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {
         self.answer(self.delete(place)).boxed()
     }

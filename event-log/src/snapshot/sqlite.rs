@@ -5,7 +5,6 @@
 //! this product's is put out of the way when it is opened, and each blob has a checksum.
 
 mod file;
-mod filter;
 mod runs;
 
 use std::{
@@ -197,8 +196,8 @@ impl Sqlite {
         Ok(rows.iter().map(|row| (row.get(0), row.get::<String, _>(1).into())).collect())
     }
 
-    async fn read_known(&self, place: Place, keys: &[[u8; 16]]) -> Result<Vec<Option<Known>>, Failure> {
-        let runs = self.runs_of(place);
+    /// Knows the runs of a place before any is read.
+    async fn load_runs(&self, place: Place, runs: &Runs) -> Result<(), Failure> {
         if runs.read().await.is_none() {
             let mut load = runs.write().await;
             if load.is_none() {
@@ -210,6 +209,19 @@ impl Sqlite {
                 };
             }
         }
+        Ok(())
+    }
+
+    async fn read_keys(&self, place: Place, first: u8) -> Result<Vec<[u8; 16]>, Failure> {
+        let runs = self.runs_of(place);
+        self.load_runs(place, &runs).await?;
+        let runs = runs.read().await;
+        runs::beginning(&mut *self.reader().await?, runs.as_deref().unwrap_or_default(), first).await
+    }
+
+    async fn read_known(&self, place: Place, keys: &[[u8; 16]]) -> Result<Vec<Option<Known>>, Failure> {
+        let runs = self.runs_of(place);
+        self.load_runs(place, &runs).await?;
         let runs = runs.read().await;
         let asked = runs::Asked::new(runs.as_deref().unwrap_or_default(), keys);
         if asked.is_answered() {
@@ -280,6 +292,10 @@ impl SnapshotStore for Sqlite {
             self.read_known(place, &keys).await.map_err(|failure| self.error(failure))
         }
         .boxed()
+    }
+
+    fn keys(&self, place: Place, first: u8) -> BoxFuture<'_, Result<Vec<[u8; 16]>, Error>> {
+        async move { self.read_keys(place, first).await.map_err(|failure| self.error(failure)) }.boxed()
     }
 
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {

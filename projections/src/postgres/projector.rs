@@ -37,6 +37,11 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Batches of the log that wait for a partition while it writes: what makes the next one.
 const WAITING_BATCHES_MAX: usize = 4;
 
+/// How long a batch is gathered, from the last one's start on, for each record of that, and at most: a transaction costs
+/// much the same for one record as for a hundred, and whoever waits for one of its own alone waits for nobody.
+const GATHER_PER_RECORD: Duration = Duration::from_millis(1);
+const GATHER_MAX: Duration = Duration::from_millis(25);
+
 /// How long to wait before what failed is tried again, at first and at most: a restart takes seconds.
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -309,6 +314,7 @@ impl Place {
         let mut reading = Reading::start(Arc::clone(&self.log), topic, partition, next);
         let mut confirming = tokio::time::interval(CONFIRM_PERIOD);
         confirming.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut gathered = Instant::now();
         loop {
             let batch = tokio::select! {
                 () = wanted.ends() => return Ok(Left::Taken),
@@ -319,13 +325,15 @@ impl Place {
                     place.confirm().await;
                     continue;
                 }
-                batch = reading.next() => batch,
+                batch = reading.next(gathered) => batch,
             };
             let Some(batch) = batch else { return Ok(Left::Ended) };
             let began = Instant::now();
             match place.fold(&batch?).await? {
                 Done::Overtaken => return Ok(Left::Overtaken),
                 Done::Written { records, rows } => {
+                    let gather = GATHER_PER_RECORD.saturating_mul(u32::try_from(records).unwrap_or(u32::MAX));
+                    gathered = began + gather.min(GATHER_MAX);
                     self.metrics.written(records, rows, began.elapsed());
                     self.written.records.fetch_add(records as u64, Ordering::Relaxed);
                     self.written.rows.fetch_add(rows as u64, Ordering::Relaxed);
@@ -419,15 +427,16 @@ impl Reading {
         Self { batches, task, waiting: VecDeque::new(), failed: None }
     }
 
-    /// The next records, as many as are waiting; none once the log was closed. Nothing is lost if it is dropped.
-    async fn next(&mut self) -> Option<Result<Vec<Arc<Stored>>, LogError>> {
+    /// The next records, as many as are waiting, and more may no longer come before this time; none once the log was
+    /// closed. Nothing is lost if it is dropped.
+    async fn next(&mut self, gathered: Instant) -> Option<Result<Vec<Arc<Stored>>, LogError>> {
         if self.waiting.is_empty() && self.failed.is_none() {
             let came = self.batches.recv().await?;
             self.take(came);
         }
         while self.waiting.len() < BATCH_RECORDS_MAX
             && self.failed.is_none()
-            && let Ok(came) = self.batches.try_recv()
+            && let Ok(Some(came)) = tokio::time::timeout_at(gathered, self.batches.recv()).await
         {
             self.take(came);
         }

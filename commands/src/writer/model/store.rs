@@ -132,6 +132,17 @@ impl SnapshotStore for Store {
         })
     }
 
+    fn keys(&self, place: Place, first: u8) -> BoxFuture<'_, Result<Vec<[u8; 16]>, Error>> {
+        Box::pin(async move {
+            self.travel(100).await?;
+            let mut keys = self.kept.keys(place, first).await?;
+            if self.world.is(Weak::KeysUnread) {
+                keys.clear();
+            }
+            Ok(keys)
+        })
+    }
+
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             self.travel(40).await?;

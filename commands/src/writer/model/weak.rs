@@ -19,6 +19,8 @@ pub(super) enum Weak {
     RefusalsForgotten,
     /// What keys were used for is forgotten once it leaves memory.
     KeysForgotten,
+    /// Which keys are saved is not read, and taken for read.
+    KeysUnread,
     /// A snapshot is of the books, and not of the whole reader.
     SnapshotWithoutRule,
     /// A snapshot holds the books as they are ahead of the log.
@@ -36,7 +38,7 @@ impl Weak {
     ///
     /// What the shipped writer cannot be made to leave out is left out in `event-log`'s model: writing before the own
     /// claim was seen, deciding again in the same term, a claim at an equal term, and the same id after a restart.
-    pub(super) const ALL: [(Weak, u64); 13] = [
+    pub(super) const ALL: [(Weak, u64); 14] = [
         (Weak::NoAfter, 100),
         (Weak::SourcePastLast, 500),
         (Weak::NoWriter, 3_000),
@@ -45,6 +47,7 @@ impl Weak {
         (Weak::ToldOnDelivery, 100),
         (Weak::RefusalsForgotten, 100),
         (Weak::KeysForgotten, 100),
+        (Weak::KeysUnread, 100),
         (Weak::SnapshotWithoutRule, 100),
         (Weak::SnapshotAhead, 100),
         (Weak::GroupOffset, 100),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures::TryStreamExt;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{super::Known, Failure, checksum};
@@ -44,6 +45,19 @@ pub(super) async fn find(
     let rows = find.bind(place).bind(asked).fetch_all(connection).await?;
     let found = rows.iter().map(known_of).collect::<Result<HashMap<_, _>, _>>()?;
     Ok(keys.iter().map(|key| found.get(key).copied()).collect())
+}
+
+/// The keys that begin with this byte.
+pub(super) async fn beginning(connection: &mut PgConnection, place: i64, first: u8) -> Result<Vec<[u8; 16]>, Failure> {
+    let find = sqlx::query_scalar("select key from snapshot_keys where place_id = $1 and key between $2 and $3");
+    let (from, to) = ([first; 1], std::array::from_fn::<u8, 16, _>(|at| if at == 0 { first } else { u8::MAX }));
+    let mut rows = find.bind(place).bind(from).bind(to).fetch(connection);
+    let mut keys = Vec::new();
+    while let Some(key) = rows.try_next().await? {
+        let key: Vec<u8> = key;
+        keys.push(key.try_into().map_err(|_| Failure::Damaged("a key"))?);
+    }
+    Ok(keys)
 }
 
 fn key_checksum(key: &[u8; 16], known: &Known) -> i64 {

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::{checksum, damaged, filter::Filter};
-use crate::{snapshot::Known, sqlite::Failure};
+use super::{checksum, damaged};
+use crate::{
+    snapshot::{Known, filter::Filter},
+    sqlite::Failure,
+};
 
 /// A key, the content's hash and an offset.
 const ENTRY_BYTES: usize = 40;
@@ -75,6 +78,19 @@ pub(super) async fn load(connection: &mut SqliteConnection, place: i64) -> Resul
 
 fn run_checksum(id: i64, keys: i64, row_bits: i64, filter: &[u8]) -> i64 {
     checksum(&[&id.to_le_bytes(), &keys.to_le_bytes(), &row_bits.to_le_bytes(), filter])
+}
+
+/// The keys of these runs that begin with this byte.
+pub(super) async fn beginning(
+    connection: &mut SqliteConnection,
+    runs: &[Run],
+    first: u8,
+) -> Result<Vec<[u8; 16]>, Failure> {
+    let mut entries = Vec::new();
+    for run in runs {
+        read_chunk(connection, run, u32::from(first), &mut entries).await?;
+    }
+    Ok(entries.into_iter().map(|(key, _)| key).collect())
 }
 
 /// Adds sorted keys as a run, merged with those before it that are not larger than all after them.

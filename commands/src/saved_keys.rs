@@ -1,0 +1,128 @@
+//! Which keys a shared snapshot may hold, so that it is asked about hardly any that it does not: nearly every command's key
+//! is new. Says nothing of what a key was used for.
+//!
+//! A writer adds keys before they leave its memory. Those of a snapshot that it found are read beside its work, which
+//! takes a while where there are many; until all are read, any key may be there and is asked about.
+
+use crate::{known::Key, snapshots::lineage_of};
+use event_log::{
+    Error,
+    snapshot::{Place, SnapshotStore, filter::Filter},
+};
+use parking_lot::RwLock;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// For how many keys the first filter is made; each further one is for as many as all before it.
+const FIRST_KEYS: usize = 1 << 16;
+/// How long until keys that could not be read are read again.
+const RETRY_MS: u64 = 1_000;
+
+/// What may be saved at one place.
+pub(crate) struct SavedKeys {
+    filters: RwLock<Filters>,
+    /// Whether every saved key was added.
+    is_whole: AtomicBool,
+}
+
+#[derive(Default)]
+struct Filters {
+    all: Vec<Filter>,
+    /// For how many keys all of them are, and how many there are.
+    room: usize,
+    keys: usize,
+}
+
+impl SavedKeys {
+    /// Of a place where nothing is saved.
+    pub(crate) fn none() -> Self {
+        Self { filters: RwLock::default(), is_whole: AtomicBool::new(true) }
+    }
+
+    /// Of a place of whose keys nothing is known yet; there are about so many.
+    pub(crate) fn unread(about: usize) -> Self {
+        let filters = Filters { all: vec![Filter::new(about)], room: about, keys: 0 };
+        Self { filters: RwLock::new(filters), is_whole: AtomicBool::new(false) }
+    }
+
+    /// Whether the key may be saved; false only if it is not.
+    pub(crate) fn may_hold(&self, key: &Key) -> bool {
+        !self.is_whole.load(Ordering::Acquire) || self.filters.read().all.iter().any(|filter| filter.may_hold(&key.0))
+    }
+
+    /// Adds keys that are saved.
+    pub(crate) fn add<'a>(&self, keys: impl IntoIterator<Item = &'a [u8; 16]>) {
+        let mut filters = self.filters.write();
+        keys.into_iter().for_each(|key| filters.add(key));
+    }
+
+    /// Reads all keys of a place, again and again until it can; gives up once the place is of another lineage.
+    pub(crate) async fn read(&self, store: Arc<dyn SnapshotStore>, place: Place, lineage: u128) {
+        loop {
+            match self.try_read(&*store, place, lineage).await {
+                Ok(is_own) => return self.is_whole.store(is_own, Ordering::Release),
+                Err(error) => {
+                    tracing::warn!(reader = place.reader, partition = place.partition, %error, "saved keys cannot be read; trying again");
+                    tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
+                }
+            }
+        }
+    }
+
+    async fn try_read(&self, store: &dyn SnapshotStore, place: Place, lineage: u128) -> Result<bool, Error> {
+        for first in 0..=u8::MAX {
+            self.add(&store.keys(place, first).await?);
+        }
+        // Asked afterwards: of one lineage keys are only added, and what is forgotten begins another.
+        Ok(store.state(place).await?.as_ref().and_then(lineage_of) == Some(lineage))
+    }
+}
+
+impl Filters {
+    fn add(&mut self, key: &[u8; 16]) {
+        if self.keys >= self.room {
+            let more = self.room.max(FIRST_KEYS);
+            self.all.push(Filter::new(more));
+            self.room += more;
+        }
+        if let Some(newest) = self.all.last_mut() {
+            newest.add(key);
+            self.keys += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        let hash = |of: usize| (of as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).swap_bytes();
+        let (a, b) = (hash(number), hash(number * 7 + 3));
+        Key(((u128::from(a) << 64) | u128::from(b)).to_le_bytes())
+    }
+
+    #[test]
+    fn what_was_added_is_held_and_hardly_anything_else_however_many_there_are() {
+        let saved = SavedKeys::none();
+        assert!(!saved.may_hold(&key(0)));
+        let all: Vec<Key> = (0..5 * FIRST_KEYS).map(key).collect();
+        saved.add(all.iter().map(|key| &key.0));
+        assert!(all.iter().all(|key| saved.may_hold(key)));
+        let others = (all.len()..all.len() + 10_000).filter(|number| saved.may_hold(&key(*number))).count();
+        assert!(others < 400, "{others} of 10,000 others are held");
+    }
+
+    #[test]
+    fn until_all_is_read_any_key_may_be_held() {
+        let saved = SavedKeys::unread(10);
+        assert!(saved.may_hold(&key(1)));
+        saved.is_whole.store(true, Ordering::Release);
+        assert!(!saved.may_hold(&key(1)));
+    }
+}
