@@ -4,7 +4,7 @@
 
 use crate::{
     problem::{Carried, PROBLEM_JSON, Problem},
-    sent::{REQUEST_ID, request_id},
+    sent::{REQUEST_ID, Traced, request_id},
     state::State,
 };
 use axum::{
@@ -14,6 +14,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use event_log::trace::Step;
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -28,6 +29,10 @@ pub async fn edge(extract::State(state): extract::State<State>, mut request: Req
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut step = begin(&request, route.as_ref());
+    if let Some(traceparent) = step.traceparent() {
+        request.extensions_mut().insert(Traced(traceparent));
+    }
 
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
@@ -47,6 +52,10 @@ pub async fn edge(extract::State(state): extract::State<State>, mut request: Req
     let (status, took) = (response.status(), started.elapsed());
     let route = route.as_ref().map(MatchedPath::as_str);
     state.metrics.answered(route, status, took);
+    step.note("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        step.failed("the server could not answer");
+    }
     if state.config.access_log || status.is_server_error() {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let (route, id) = (route.unwrap_or("-"), id.to_str().unwrap_or_default());
@@ -58,6 +67,16 @@ pub async fn edge(extract::State(state): extract::State<State>, mut request: Req
         }
     }
     response
+}
+
+/// The step of a trace that answers a request, named as its route is; of no route it is none.
+fn begin(request: &Request, route: Option<&MatchedPath>) -> Step {
+    let Some(route) = route.map(MatchedPath::as_str) else { return Step::NONE };
+    let caller = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
+    let mut step = Step::answer(|| format!("{} {route}", request.method()), caller);
+    step.note("http.request.method", request.method().as_str());
+    step.note("http.route", route);
+    step
 }
 
 /// Writes the body of a problem; whatever else is an error and no problem becomes one.

@@ -49,7 +49,13 @@ pub struct Sent {
     pub request_id: Option<Box<str>>,
     /// `Bahi-Min-Position`, as given and as read.
     pub min: Option<(Box<str>, Position)>,
+    /// The step of a trace that answers it.
+    pub traceparent: Option<Box<str>>,
 }
+
+/// What the edge tells handlers of the trace that a request is of.
+#[derive(Clone, Debug)]
+pub struct Traced(pub Box<str>);
 
 impl FromRequestParts<State> for Sent {
     type Rejection = Problem;
@@ -64,7 +70,8 @@ impl FromRequestParts<State> for Sent {
                 Some((text.into(), position))
             }
         };
-        Ok(Self { request_id, min })
+        let traceparent = parts.extensions.get::<Traced>().map(|Traced(traceparent)| traceparent.clone());
+        Ok(Self { request_id, min, traceparent })
     }
 }
 

@@ -42,7 +42,8 @@ pub async fn one(
 pub async fn fact(state: &State, caller: &Verified, id: CommandId, sent: Sent, fact: Fact) -> Response {
     let by = Arc::clone(&caller.by);
     let request_id = sent.request_id.clone();
-    let submission = FactSubmission { id, by, fact, request_id, issued_at: state.clock.now() };
+    let (issued_at, traceparent) = (state.clock.now(), sent.traceparent.clone());
+    let submission = FactSubmission { id, by, fact, request_id, issued_at, traceparent };
     let answer = state.desk.submit_fact(submission).await;
     respond(state, Of::Market, "", &id, answer, sent.request_id.as_deref()).await
 }
@@ -107,7 +108,8 @@ pub async fn facts(
         match fact {
             Ok(fact) => {
                 let (by, request_id) = (Arc::clone(&caller.by), sent.request_id.clone());
-                submissions.push(FactSubmission { id: id(index), by, fact, request_id, issued_at });
+                let traceparent = sent.traceparent.clone();
+                submissions.push(FactSubmission { id: id(index), by, fact, request_id, issued_at, traceparent });
                 bad.push(None);
             }
             Err(problem) => bad.push(Some(problem)),
@@ -145,5 +147,6 @@ fn submission(
         min_market: sent.min_market(),
         min_position: sent.min.as_ref().map(|(text, _)| text.clone()),
         issued_at: state.clock.now(),
+        traceparent: sent.traceparent.clone(),
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     keys::{Minter, Role},
     market, out,
     product::{self, Product},
+    traces,
 };
 use domain::command::Submitter;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,8 @@ pub fn run(args: Args) -> Result<(), Error> {
             config.listen
         )));
     }
-    product::start_tracing(&config);
+    product::start_logging(&config);
+    let _traces = traces::start("bahi")?;
     product::runtime()?.block_on(async {
         let stop = product::stop_signal()?;
         let key_file = config.token_key_file.clone();

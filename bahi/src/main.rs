@@ -30,6 +30,7 @@ mod product;
 mod progress;
 mod settings;
 mod source;
+mod traces;
 mod wire;
 
 use clap::{Parser, Subcommand};

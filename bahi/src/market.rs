@@ -58,7 +58,8 @@ pub fn by(subject: &str, role: Submitter) -> Arc<By> {
 
 /// A fact under this id, now.
 pub fn submission(id: CommandId, by: &Arc<By>, fact: Fact) -> FactSubmission {
-    FactSubmission { id, by: Arc::clone(by), fact, request_id: None, issued_at: clock::now() }
+    let (by, issued_at) = (Arc::clone(by), clock::now());
+    FactSubmission { id, by, fact, request_id: None, issued_at, traceparent: None }
 }
 
 /// Loads the calendar that ships with the product, unless this edition was loaded before.

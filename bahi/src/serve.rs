@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     out,
     product::{self, Product},
+    traces,
 };
 
 const EXAMPLES: &str = "\
@@ -32,7 +33,8 @@ pub struct Args {
 /// When settings are wrong, the folder cannot be used, or the address is taken.
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::Data)?;
-    product::start_tracing(&config);
+    product::start_logging(&config);
+    let _traces = traces::start("bahi")?;
     product::runtime()?.block_on(async {
         let stop = product::stop_signal()?;
         let product = Product::start(config).await?;

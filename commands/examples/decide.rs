@@ -46,6 +46,7 @@ fn submission(by: &Arc<By>, account: usize, id: String, command: impl Into<Comma
         min_market: None,
         min_position: None,
         issued_at: Wall.now(),
+        traceparent: None,
     }
 }
 
@@ -82,6 +83,7 @@ async fn main() {
         fact: listing.into(),
         request_id: None,
         issued_at: Wall.now(),
+        traceparent: None,
     };
     running.desk.submit_fact(listing).await;
     for account in 0..ACCOUNTS {

@@ -12,6 +12,7 @@ use crate::{
 use event_log::{
     APPEND_BYTES_MAX, APPEND_RECORDS_MAX, EventLog, Record, Requests, Stored, Topic,
     rule::{Reader, Verdict},
+    trace::Step,
 };
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -89,7 +90,9 @@ impl<I> Courier<I> {
     pub(crate) async fn submit(&self, partition: u32, commands: Vec<Prepared<I>>) -> Vec<Option<Reply>> {
         let answers = &self.seen[partition as usize];
         // Each takes its place in the queue here, in order; what is long is put in parts.
-        let parts = parts(commands.iter().map(self.request).collect());
+        let mut records: Vec<Record> = commands.iter().map(self.request).collect();
+        let _sending: Vec<Step> = records.iter_mut().filter_map(sending).collect();
+        let parts = parts(records);
         let puts: Vec<_> =
             parts.into_iter().map(|part| (part.len(), self.requests.put(self.topic, partition, part))).collect();
         let replies = puts.into_iter().map(|(count, put)| async move {
@@ -113,6 +116,14 @@ impl<I> Courier<I> {
         });
         join_all(replies).await.into_iter().flatten().collect()
     }
+}
+
+/// The step of putting a request, which its answer follows.
+fn sending(request: &mut Record) -> Option<Step> {
+    let headers = &mut request.headers;
+    let step = Step::send("send request", Some(headers.traceparent.as_deref()?));
+    headers.traceparent = step.traceparent();
+    Some(step)
 }
 
 /// As many requests together as one append takes.

@@ -9,7 +9,7 @@ use crate::{
     writer::{Lost, Writer, count},
 };
 use domain::rejection::{Refusal, Rejection};
-use event_log::{Headers, Record};
+use event_log::{Headers, Record, trace::Step};
 use std::time::Instant;
 
 impl<S: Subject> Writer<S> {
@@ -96,6 +96,7 @@ impl<S: Subject> Writer<S> {
             tracing::error!(topic = %S::TOPIC, partition = self.partition, source, after, "a request came again; reading again");
             return Err(Lost);
         }
+        let step = Step::process("decide and append", S::traceparent(&command.item));
         let recorded_at = self.now();
         let offset = self.state.reader.offset + self.state.ahead;
         let Ok(written) = self.subject.answer(&command, how, Place { offset, source, recorded_at }) else {
@@ -117,12 +118,12 @@ impl<S: Subject> Writer<S> {
             after,
             source,
             kinds: written.kinds,
-            traceparent: None,
+            traceparent: step.traceparent(),
         };
         let bytes = written.value.len();
         let record = Record { key: Some(written.key), headers, value: written.value };
         let (key, content, outcome) = (command.key, command.content, written.outcome);
-        flight.push(record, Landing { key, content, outcome, first, repeat, after, source, bytes, waiter });
+        flight.push(record, Landing { key, content, outcome, first, repeat, after, source, bytes, waiter, step });
         Ok(())
     }
 }

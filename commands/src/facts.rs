@@ -67,6 +67,10 @@ impl Subject for Facts {
         request::fact(stored)
     }
 
+    fn traceparent(submission: &FactSubmission) -> Option<&str> {
+        submission.traceparent.as_deref()
+    }
+
     fn seen(value: &[u8]) -> Result<Seen, String> {
         let entry = decode_market_entry(value).map_err(|error| error.to_string())?;
         let repeat = entry.outcome == schemas::Outcome::Repeat;

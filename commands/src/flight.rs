@@ -5,7 +5,7 @@ use crate::{
     outcome::Outcome,
     queue::{Reply, Waiter},
 };
-use event_log::{Headers, Record};
+use event_log::{Headers, Record, trace::Step};
 use std::sync::Arc;
 
 /// One append's worth of entries.
@@ -41,11 +41,14 @@ pub(crate) struct Landing {
     /// The length of the entry's value.
     pub bytes: usize,
     pub waiter: Waiter,
+    /// Ends when it has landed, or is turned away.
+    pub step: Step,
 }
 
 impl Landing {
     /// Nothing was recorded.
-    pub(crate) fn turn_away(self) {
+    pub(crate) fn turn_away(mut self) {
+        self.step.failed("nothing was recorded");
         self.waiter.reply(Reply::Busy);
     }
 

@@ -76,6 +76,10 @@ impl Subject for Ledger {
         request::command(stored)
     }
 
+    fn traceparent(submission: &Submission) -> Option<&str> {
+        submission.traceparent.as_deref()
+    }
+
     fn wanted_market(submission: &Submission) -> Option<&[u64]> {
         submission.min_market.as_deref()
     }
@@ -287,7 +291,8 @@ impl Ledger {
         now: Timestamp,
     ) -> Submission {
         let by = Arc::clone(&self.back_office);
-        Submission { account, id, by, command, request_id: None, min_market: None, min_position: None, issued_at: now }
+        let (request_id, min_market, min_position, traceparent) = (None, None, None, None);
+        Submission { account, id, by, command, request_id, min_market, min_position, issued_at: now, traceparent }
     }
 }
 

@@ -172,8 +172,19 @@ impl Outside {
             .map(|(about, account, id, command)| {
                 let by = Arc::clone(by);
                 let (request_id, min_market, min_position) = (None, None, None);
-                let issued_at = now;
-                (about, Submission { account, id, by, command, request_id, min_market, min_position, issued_at })
+                let (issued_at, traceparent) = (now, None);
+                let submission = Submission {
+                    account,
+                    id,
+                    by,
+                    command,
+                    request_id,
+                    min_market,
+                    min_position,
+                    issued_at,
+                    traceparent,
+                };
+                (about, submission)
             })
             .unzip()
     }

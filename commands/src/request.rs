@@ -16,18 +16,20 @@ const REQUEST_BYTES: usize = 512;
 /// A command as its record.
 pub(crate) fn of_command(command: &Prepared<Submission>) -> Record {
     let account = command.item.account.as_str();
-    record(RecordKind::Command, account, &ledger::envelope(&command.item, &command.body))
+    let traceparent = command.item.traceparent.clone();
+    record(RecordKind::Command, account, &ledger::envelope(&command.item, &command.body), traceparent)
 }
 
 /// A fact as its record.
 pub(crate) fn of_fact(fact: &Prepared<FactSubmission>) -> Record {
-    record(RecordKind::Fact, &fact.item.fact.key(), &facts::envelope(&fact.item, &fact.body))
+    let traceparent = fact.item.traceparent.clone();
+    record(RecordKind::Fact, &fact.item.fact.key(), &facts::envelope(&fact.item, &fact.body), traceparent)
 }
 
-fn record(kind: RecordKind, key: &str, envelope: &CommandEnvelope<'_>) -> Record {
+fn record(kind: RecordKind, key: &str, envelope: &CommandEnvelope<'_>, traceparent: Option<Box<str>>) -> Record {
     let mut value = Vec::with_capacity(REQUEST_BYTES);
     encode_command(envelope, &mut value);
-    let headers = Headers::request(kind, envelope.id.as_ref().into(), envelope.issued_at.micros(), None);
+    let headers = Headers::request(kind, envelope.id.as_ref().into(), envelope.issued_at.micros(), traceparent);
     Record { key: Some(key.into()), headers, value: value.into() }
 }
 
@@ -44,8 +46,18 @@ pub(crate) fn command(stored: &Stored) -> Result<Prepared<Submission>, String> {
     let min_market = min_position.as_deref().map(str::parse::<Position>).transpose();
     let min_market = min_market.map_err(|error| error.to_string())?.and_then(|min| min.wanted_of_market());
     let Common { id, by, request_id } = common(&envelope)?;
-    let issued_at = envelope.issued_at;
-    Ok(ledger::prepare(Submission { account, id, by, command, request_id, min_market, min_position, issued_at }))
+    let (issued_at, traceparent) = (envelope.issued_at, stored.record.headers.traceparent.clone());
+    Ok(ledger::prepare(Submission {
+        account,
+        id,
+        by,
+        command,
+        request_id,
+        min_market,
+        min_position,
+        issued_at,
+        traceparent,
+    }))
 }
 
 /// Reads a fact.
@@ -56,7 +68,8 @@ pub(crate) fn fact(stored: &Stored) -> Result<Prepared<FactSubmission>, String> 
     let envelope = envelope(stored, RecordKind::Fact)?;
     let fact = envelope.fact().map_err(words)?;
     let Common { id, by, request_id } = common(&envelope)?;
-    Ok(facts::prepare(FactSubmission { id, by, fact, request_id, issued_at: envelope.issued_at }))
+    let (issued_at, traceparent) = (envelope.issued_at, stored.record.headers.traceparent.clone());
+    Ok(facts::prepare(FactSubmission { id, by, fact, request_id, issued_at, traceparent }))
 }
 
 fn envelope(stored: &Stored, kind: RecordKind) -> Result<CommandEnvelope<'_>, String> {

@@ -31,6 +31,11 @@ pub(crate) trait Subject: Send + 'static {
     /// In words, when it is no command that this release reads.
     fn read_request(stored: &Stored) -> Result<Prepared<Self::Item>, String>;
 
+    /// The step of a trace that a command follows.
+    fn traceparent(_item: &Self::Item) -> Option<&str> {
+        None
+    }
+
     /// The next offset of each market partition that deciding must have reached.
     fn wanted_market(_item: &Self::Item) -> Option<&[u64]> {
         None

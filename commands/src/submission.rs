@@ -42,6 +42,8 @@ pub struct Submission {
     pub min_position: Option<Box<str>>,
     /// When the caller sent it, by this process's clock.
     pub issued_at: Timestamp,
+    /// The step of a trace that it follows (`event_log::trace`).
+    pub traceparent: Option<Box<str>>,
 }
 
 /// A fact about the market.
@@ -57,4 +59,6 @@ pub struct FactSubmission {
     pub request_id: Option<Box<str>>,
     /// When the caller sent it, by this process's clock.
     pub issued_at: Timestamp,
+    /// The step of a trace that it follows (`event_log::trace`).
+    pub traceparent: Option<Box<str>>,
 }

@@ -21,6 +21,7 @@ pub mod rule;
 pub mod kafka;
 pub mod memory;
 pub mod sqlite;
+pub mod trace;
 
 pub mod postgres;
 

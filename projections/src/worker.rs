@@ -12,6 +12,7 @@ use crate::{
 use event_log::{
     Error as LogError, EventLog, Stored, Topic,
     rule::{Reader, Verdict},
+    trace::Step,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
@@ -145,7 +146,9 @@ impl Place {
         let Self { views, topic, partition, .. } = self;
         let _cut_waits = views.folding();
         for stored in records {
-            match reader.fold(stored.offset, &stored.record.headers) {
+            let headers = &stored.record.headers;
+            let _step = headers.traceparent.as_ref().map(|after| Step::process("fold into memory", Some(after)));
+            match reader.fold(stored.offset, headers) {
                 Ok(Verdict::Entry) if *topic == Topic::Ledger => views.fold_entry(*partition, stored, stopped),
                 Ok(Verdict::Entry) => views.fold_market(*partition, stored, stopped),
                 Ok(Verdict::Dead(_)) => views.dead(*topic, *partition, stored.offset),

@@ -265,6 +265,7 @@ impl Maker {
             fact,
             request_id: None,
             issued_at: now,
+            traceparent: None,
         };
         let answers = self.desk.submit_facts(facts.into_iter().enumerate().map(submission).collect()).await;
         answers.iter().try_for_each(|answer| accepted(answer).map(drop))
@@ -318,6 +319,7 @@ impl Maker {
             min_market: None,
             min_position: None,
             issued_at,
+            traceparent: None,
         };
         let answers = self.desk.submit_all(accounts.iter().enumerate().map(submission).collect()).await;
         answers.iter().try_for_each(|answer| accepted(answer).map(drop))?;

@@ -148,6 +148,7 @@ pub async fn play(desk: &Desk, market: &Market, today: Date) -> Result<(), Error
             min_market: None,
             min_position: None,
             issued_at: clock::now(),
+            traceparent: None,
         };
         let answer = desk.submit(submission).await;
         if let Some(code) = market::refusal(&answer)? {

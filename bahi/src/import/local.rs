@@ -120,6 +120,7 @@ impl Local {
             min_market: None,
             min_position: None,
             issued_at: clock::now(),
+            traceparent: None,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{
     clock::SystemClock,
     config::{self, Config, Flags, Needs},
     error::Error,
-    keys, listener, market, out, product,
+    keys, listener, market, out, product, traces,
 };
 use commands::Desk;
 use event_log::Topic;
@@ -39,7 +39,8 @@ pub struct Args {
 /// When settings are wrong, no broker answers, the topics are not as they have to be, or the address is taken.
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::BrokersAndKey)?;
-    product::start_tracing(&config);
+    product::start_logging(&config);
+    let _traces = traces::start("bahi-api")?;
     product::runtime()?.block_on(serve(config))
 }
 

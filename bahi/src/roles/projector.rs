@@ -5,7 +5,7 @@ use crate::{
     clock,
     config::{self, Config, Flags, Needs},
     error::Error,
-    product,
+    product, traces,
 };
 use projections::postgres::{Behind, Projector};
 use std::sync::Arc;
@@ -32,7 +32,8 @@ pub struct Args {
 /// When settings are wrong, no broker answers, or the database cannot be used.
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::BrokersAndDatabase)?;
-    product::start_tracing(&config);
+    product::start_logging(&config);
+    let _traces = traces::start("bahi-projector")?;
     product::runtime()?.block_on(serve(config))
 }
 

@@ -4,7 +4,7 @@ use super::Shown;
 use crate::{
     config::{self, Config, Flags, Needs},
     error::Error,
-    product,
+    product, traces,
 };
 use std::{pin::pin, sync::Arc};
 
@@ -30,7 +30,8 @@ pub struct Args {
 /// When settings are wrong, no broker answers, or the topics are not as they have to be.
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::Brokers)?;
-    product::start_tracing(&config);
+    product::start_logging(&config);
+    let _traces = traces::start("bahi-venue")?;
     product::runtime()?.block_on(serve(config))
 }
 

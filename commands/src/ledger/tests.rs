@@ -129,6 +129,7 @@ fn submission(number: usize, account: usize, command: Command) -> Prepared<Submi
         min_market: None,
         min_position: None,
         issued_at: Timestamp::parse(MORNING).unwrap(),
+        traceparent: None,
     })
 }
 

@@ -90,6 +90,7 @@ pub fn submission(name: &str, key: &str, role: Submitter, command: impl Into<Com
         min_market: None,
         min_position: None,
         issued_at: Timestamp::parse(MORNING).unwrap(),
+        traceparent: None,
     }
 }
 
@@ -104,6 +105,7 @@ pub fn fact(key: &str, fact: impl Into<Fact>) -> FactSubmission {
         fact: fact.into(),
         request_id: None,
         issued_at: Timestamp::parse(MORNING).unwrap(),
+        traceparent: None,
     }
 }
 

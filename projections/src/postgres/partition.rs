@@ -19,6 +19,7 @@ use domain::{ids::AccountId, time::Timestamp};
 use event_log::{
     Stored, Topic,
     rule::{Corruption, Verdict},
+    trace::Step,
 };
 use event_schemas::{
     DecodeError,
@@ -136,10 +137,15 @@ impl Partition {
         let expected = self.at.reader.offset;
         let mut to = self.at.clone();
         let new = records.iter().skip_while(|stored| stored.offset < expected);
-        let (mut live, mut corruption) = (Vec::new(), None);
+        let (mut live, mut steps, mut corruption) = (Vec::new(), Vec::new(), None);
         for stored in new {
             match to.reader.fold(stored.offset, &stored.record.headers) {
-                Ok(Verdict::Entry) => live.push(Arc::clone(stored)),
+                Ok(Verdict::Entry) => {
+                    if let Some(after) = &stored.record.headers.traceparent {
+                        steps.push(Step::process("fold into PostgreSQL", Some(after)));
+                    }
+                    live.push(Arc::clone(stored));
+                }
                 Ok(Verdict::Dead(_) | Verdict::Claim | Verdict::DeadClaim) => {}
                 Err(found) => {
                     corruption = Some((found, stored));
@@ -179,6 +185,7 @@ impl Partition {
             checkpoint::stop(&mut transaction, stopped).await?;
         }
         transaction.commit().await?;
+        drop(steps);
         to.stops.extend(stops);
         let records = usize::try_from(to.reader.offset - expected).unwrap_or(usize::MAX);
         self.at = to;

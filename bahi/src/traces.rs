@@ -1,0 +1,42 @@
+//! Traces on their way to a collector, where the environment names one as OpenTelemetry's programs expect; knows no step.
+
+use crate::error::Error;
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+
+/// The variables that turn traces on, by naming where they go.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+
+/// Traces that are sent while this lives; what waits is sent when it is dropped.
+pub struct Traces(Option<SdkTracerProvider>);
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Some(Err(why)) = self.0.take().map(|provider| provider.shutdown()) {
+            tracing::warn!(%why, "the last traces were not sent");
+        }
+    }
+}
+
+/// Begins to send them, if a collector is named; of this service, unless `OTEL_SERVICE_NAME` says otherwise.
+///
+/// # Errors
+/// When what the environment says of the collector is of no use.
+pub fn start(service: &'static str) -> Result<Traces, Error> {
+    let is_named = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    if !ENDPOINTS.into_iter().any(is_named) {
+        return Ok(Traces(None));
+    }
+    let unusable = |why: &dyn std::fmt::Display| Error::Usage(format!("the collector of traces: {why}"));
+    let exporter = SpanExporter::builder().with_http().build().map_err(|why| unusable(&why))?;
+    let resource = Resource::builder();
+    let resource = match std::env::var("OTEL_SERVICE_NAME") {
+        Ok(name) if !name.is_empty() => resource,
+        _ => resource.with_service_name(service),
+    };
+    let resource = resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    event_log::trace::to(event_log::trace::BoxedTracer::new(Box::new(provider.tracer("bahi"))));
+    Ok(Traces(Some(provider)))
+}
