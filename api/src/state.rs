@@ -202,6 +202,7 @@ impl Inner {
         if !self.has_caught_up().await {
             return Err(("starting", "the log is still being read".to_owned()));
         }
+        self.desk.is_following().map_err(|why| ("answers_unreadable", why))?;
         let behind = self.behind().await;
         match behind > self.config.lag_max {
             true => Err(("views_behind", format!("views are {} s behind the log", behind.as_secs()))),

@@ -5,6 +5,7 @@
 use crate::{
     error::Error,
     known::Known,
+    snapshots::{FOLDED_AGAIN, is_damage},
     subject::{Encode, Subject},
     writer::Writer,
 };
@@ -32,6 +33,10 @@ impl<S: Subject> Writer<S> {
 
     /// To where its snapshot ends, or to the start.
     async fn restore(&mut self, log: &dyn EventLog) {
+        if let Some(parked) = self.state.parked.take() {
+            self.outcomes.set_older(Some(parked.older()));
+            self.state.snapshots = Some(parked);
+        }
         if let Some(snapshots) = self.state.snapshots.as_mut().filter(|snapshots| snapshots.is_saving()) {
             let saved = snapshots.saved().await;
             self.subject.saved(saved);
@@ -54,6 +59,8 @@ impl<S: Subject> Writer<S> {
         match restored {
             Ok(micros) => {
                 self.state.reader = state.reader;
+                // They are saved; those of a time without snapshots would stay for ever.
+                self.outcomes.forget_before(state.reader.offset);
                 self.state.recorded_at = self.state.recorded_at.max(Timestamp::from_micros(micros));
             }
             Err(reason) => {
@@ -73,10 +80,11 @@ impl<S: Subject> Writer<S> {
         }
     }
 
-    /// Goes on without a store that cannot be asked, with all in memory.
+    /// Goes on without a store that cannot be asked, with all in memory, until it answers again.
     fn without_snapshots(&mut self, error: &event_log::Error) {
-        tracing::error!(topic = %S::TOPIC, partition = self.partition, %error, "snapshots fail; there are none until the next start");
-        self.state.snapshots = None;
+        tracing::error!(topic = %S::TOPIC, partition = self.partition, %error, "snapshots fail; the log is folded from its start, and all is kept in memory until they answer again");
+        self.state.parked = self.state.snapshots.take();
+        self.state.outages += 1;
         self.outcomes.set_older(None);
         self.subject.reset();
         self.state.reader = Reader::default();
@@ -91,8 +99,12 @@ impl<S: Subject> Writer<S> {
             return true;
         }
         let found = snapshots.look_up(Vec::new(), cold.clone()).await;
-        if let Err(event_log::Error::NotTheEnd { end }) = found {
-            tracing::warn!(topic = %S::TOPIC, partition = self.partition, end, "the snapshot is somebody else's; the log is folded again from it");
+        if let Err(error) = &found
+            && !is_damage(error)
+        {
+            tracing::warn!(topic = %S::TOPIC, partition = self.partition, %error, "{FOLDED_AGAIN}");
+            self.state.failures += 1;
+            self.back_off(self.state.failures).await;
             self.restore(log).await;
             return false;
         }

@@ -18,7 +18,8 @@ use domain::{
 };
 use event_log::{Topic, partition_of};
 use event_schemas::key_hash;
-use std::{sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// After how long an account that sends too fast may try again: its bucket is full by then.
 const RATE_RETRY_AFTER_S: u32 = 1;
@@ -33,7 +34,12 @@ pub struct Desk {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wait: Duration,
     pub(crate) market_wait: Duration,
+    /// Partitions whose answers can be followed no further.
+    pub(crate) halted: Halted,
 }
+
+/// Partitions whose answers can be followed no further, as they are found.
+pub(crate) type Halted = Arc<Mutex<BTreeSet<(Topic, u32)>>>;
 
 impl Desk {
     /// Submits one command and waits for its outcome, within the configured limit.
@@ -106,6 +112,20 @@ impl Desk {
             }
         }
         None
+    }
+
+    /// Whether the answers of every partition are still followed; in words, where some are not: commands to those are
+    /// answered no more, and a new start says why.
+    ///
+    /// # Errors
+    /// Which are not.
+    pub fn is_following(&self) -> Result<(), String> {
+        let halted = self.halted.lock();
+        let named: Vec<String> = halted.iter().map(|(topic, partition)| format!("{topic}/{partition}")).collect();
+        match named.is_empty() {
+            true => Ok(()),
+            false => Err(format!("answers can be read no further: {}", named.join(", "))),
+        }
     }
 
     fn partition(&self, account: &AccountId) -> u32 {

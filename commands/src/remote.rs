@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     courier::{Answering, Courier},
-    desk::Desk,
+    desk::{Desk, Halted},
     error::Error,
     facts::Facts,
     followed::Followed,
@@ -41,7 +41,7 @@ impl Drop for Remote {
 /// When a partition cannot be read, is corrupt, or a setting is out of range.
 pub async fn open(log: Arc<dyn EventLog>, requests: Requests, config: Config) -> Result<Remote, Error> {
     check(&config)?;
-    let mut opening = Opening { log, requests, config, tasks: Vec::new() };
+    let mut opening = Opening { log, requests, config, tasks: Vec::new(), halted: Halted::default() };
     let opened = opening.desk().await;
     if opened.is_err() {
         opening.tasks.iter().for_each(JoinHandle::abort);
@@ -54,6 +54,7 @@ struct Opening {
     requests: Requests,
     config: Config,
     tasks: Vec<JoinHandle<()>>,
+    halted: Halted,
 }
 
 impl Opening {
@@ -69,6 +70,7 @@ impl Opening {
             clock: Arc::clone(&config.clock),
             wait: config.wait,
             market_wait: config.market_wait,
+            halted: Arc::clone(&self.halted),
         });
         if config.simulated_venue {
             let followed = Followed::new(log.partitions(Topic::Market), log.partitions(Topic::Ledger));
@@ -112,9 +114,11 @@ impl Opening {
                 forget_every,
             };
             outcomes.push(known);
+            let all_halted = Arc::clone(&self.halted);
             self.tasks.push(tokio::spawn(async move {
                 if let Err(error) = answering.run::<S>().await {
                     tracing::error!(%topic, partition, %error, "answers can be followed no further");
+                    all_halted.lock().insert((topic, partition));
                     // Nobody waits for it once all is open.
                     drop(halted.send(error));
                 }

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    desk::Desk,
+    desk::{Desk, Halted},
     error::Error,
     facts::Facts,
     followed::Followed,
@@ -127,6 +127,7 @@ impl Starting {
             clock: Arc::clone(&config.clock),
             wait: config.wait,
             market_wait: config.market_wait,
+            halted: Halted::default(),
         });
         simulate(&log, &config, &desk, &followed, &mut self.others);
         Ok(desk)

@@ -14,11 +14,22 @@ use event_log::{
     rule::Reader,
     snapshot::{self, Due, Item, LOOK_UP_KEYS_MAX, PAGE_ITEMS_MAX, Place, Save, SnapshotStore, State, usable},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::task::JoinHandle;
 
 /// How many bytes of entries are folded at most before a snapshot is taken: a start folds them in about a second.
 const SNAPSHOT_BYTES: usize = 256 << 20;
+
+/// After how long a store that could not be asked is asked again, at first; and how often that doubles: to some minutes.
+const ASK_AGAIN_S: u64 = 5;
+const ASK_AGAIN_DOUBLINGS: u32 = 6;
+
+/// What is said of a snapshot that is whole, but cannot be gone on with.
+pub(crate) const FOLDED_AGAIN: &str =
+    "the snapshot is somebody else's, or cannot be asked; the log is folded again from it";
 
 /// The first bytes of a state's blob.
 const LINEAGE_BYTES: usize = 16;
@@ -266,10 +277,31 @@ impl Snapshots {
         })
     }
 
+    /// Resolves once a store that failed so many times in a row answers again; asked the seldomer the oftener it failed,
+    /// as taking it up again costs folding from its last snapshot.
+    pub(crate) fn answers_again(&self, outages: u32) -> BoxFuture<'static, ()> {
+        let (store, place) = (Arc::clone(&self.store), self.place);
+        let wait = Duration::from_secs(ASK_AGAIN_S << outages.min(ASK_AGAIN_DOUBLINGS));
+        Box::pin(async move {
+            loop {
+                tokio::time::sleep(wait).await;
+                match store.state(place).await {
+                    Ok(_) | Err(Error::Snapshot { .. }) => return,
+                    Err(error) => tracing::debug!(%error, "snapshots do not answer yet"),
+                }
+            }
+        })
+    }
+
     /// For who asks for one key, beside the writer.
     pub(crate) fn older(&self) -> Older {
         Older { store: Arc::clone(&self.store), place: self.place }
     }
+}
+
+/// Whether what is stored is of no use, rather than somebody else's by now, or away for a while.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Snapshot { .. })
 }
 
 /// Which lineage a state is of; none if it is cut short.

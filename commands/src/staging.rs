@@ -5,7 +5,7 @@ use crate::{
     intake::{DUE_AGAIN_MS, Inbox},
     known::{Key, Known},
     queue::{Prepared, Waiter},
-    snapshots::Found,
+    snapshots::{FOLDED_AGAIN, Found, is_damage},
     subject::Subject,
     writer::{Lost, Writer, spread},
 };
@@ -176,8 +176,10 @@ impl<S: Subject> Writer<S> {
     /// Takes in what was looked up.
     pub(crate) fn looked(&mut self, looking: Looking<S::Item>, looked: Result<Looked, Error>) -> Result<(), Lost> {
         let Looking { asked, cold, mut staged, .. } = looking;
-        if let Err(Error::NotTheEnd { end }) = looked {
-            tracing::warn!(topic = %S::TOPIC, partition = self.partition, end, "the snapshot is somebody else's; the log is folded again from it");
+        if let Err(error) = &looked
+            && !is_damage(error)
+        {
+            tracing::warn!(topic = %S::TOPIC, partition = self.partition, %error, "{FOLDED_AGAIN}");
             self.state.ready.extend(staged);
             return Err(Lost);
         }

@@ -67,6 +67,9 @@ pub(crate) struct State<I> {
     /// Commands that can be decided.
     pub ready: VecDeque<Staged<I>>,
     pub snapshots: Option<Snapshots>,
+    /// Those whose store could not be asked, and how often that was so since one was last saved.
+    pub parked: Option<Snapshots>,
+    pub outages: u32,
     /// What the store says cannot be right: it is forgotten before the log is folded again.
     pub distrusted: bool,
     /// Keys whose decision could not be folded: they are refused when decided again.
@@ -96,6 +99,8 @@ impl<I> State<I> {
             looking: None,
             ready: VecDeque::new(),
             snapshots: None,
+            parked: None,
+            outages: 0,
             distrusted: false,
             poison: HashSet::new(),
             meters,
@@ -206,6 +211,8 @@ impl<S: Subject> Writer<S> {
         let mut next = Flight::default();
         let mut flying: Option<Flying<'_>> = None;
         let mut stopping = *stop.borrow_and_update();
+        let outages = self.state.outages;
+        let mut returning = self.state.parked.as_ref().map(|parked| parked.answers_again(outages));
         loop {
             if stopping {
                 self.queue.set_serving(false);
@@ -245,6 +252,9 @@ impl<S: Subject> Writer<S> {
                     }
                 }
                 saved = saved(&mut self.state.snapshots), if is_saving(&self.state.snapshots) => {
+                    if saved {
+                        self.state.outages = 0;
+                    }
                     self.subject.saved(saved);
                     self.cool();
                 }
@@ -256,6 +266,10 @@ impl<S: Subject> Writer<S> {
                         None => stopping = true,
                     },
                 },
+                () = returned(&mut returning), if returning.is_some() && !stopping => {
+                    tracing::info!(topic = %S::TOPIC, partition = self.partition, "snapshots answer again; the log is folded from the last");
+                    return Ended::Lost(self.abandon(&mut flying, next).await);
+                }
                 () = ring(&mut alarm), if alarm.is_some() => alarm = None,
                 () = woken(&mut wakes) => self.subject.woken(),
                 _ = stop.changed(), if !stopping => stopping = true,
@@ -435,6 +449,14 @@ async fn landed(flying: &mut Option<Flying<'_>>) -> Result<u64, event_log::Error
 async fn ring(alarm: &mut Option<Alarm<'_>>) {
     match alarm {
         Some((_, alarm)) => alarm.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves once snapshots that failed answer again.
+async fn returned(returning: &mut Option<BoxFuture<'static, ()>>) {
+    match returning {
+        Some(returning) => returning.as_mut().await,
         None => std::future::pending().await,
     }
 }

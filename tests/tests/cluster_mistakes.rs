@@ -127,7 +127,7 @@ fn a_foreign_record_stops_its_partition_by_name_and_loses_nothing() {
     let args = ["--calendar", "always-open"];
     let quick = [("BAHI_LAG_MAX_MS", "1000"), ("BAHI_WAIT_MS", "3000")];
     let role = |role: &str| around.topics.role(role, around.folder.path(), &args, &quick);
-    let [writer, projector, api] = ["writer", "projector", "api"].map(role);
+    let [writer, projector, venue, api] = ["writer", "projector", "venue", "api"].map(role);
     let operator = api.operator();
     let cash = |account: &str| format!("/v1/accounts/{account}/cash");
     let accounts: Vec<String> = (0..8).map(|number| format!("F{number}")).collect();
@@ -146,7 +146,9 @@ fn a_foreign_record_stops_its_partition_by_name_and_loses_nothing() {
     let answered: Vec<u16> = accounts.iter().map(deposit).collect();
     assert!(answered.iter().all(|status| [201, 202, 503].contains(status)), "{answered:?}");
     assert!(answered.contains(&201) && answered.iter().any(|status| *status != 201), "{answered:?}");
-    for (server, word) in [(&writer, "not served"), (&projector, "behind"), (&api, "behind")] {
+    let answers = "answers can be read no further";
+    let all = [(&writer, "not served"), (&projector, "behind"), (&venue, answers), (&api, answers)];
+    for (server, word) in all {
         wait_until("a process that cannot go on to say so", || {
             let reply = server.anybody().try_get("/readyz")?;
             (reply.status == 503 && reply.text.contains(word)).then_some(())
@@ -164,7 +166,7 @@ fn a_foreign_record_stops_its_partition_by_name_and_loses_nothing() {
         let said = refused(said);
         assert!(said.contains("is not a record of Bahi"), "{said}");
     }
-    for server in [api, projector, writer] {
+    for server in [api, venue, projector, writer] {
         assert!(server.stop().success());
     }
 }

@@ -44,7 +44,8 @@ async fn serve(config: Config) -> Result<(), Error> {
     settings.simulated_venue = true;
     let opening = commands::remote::open(Arc::clone(&log.answers), log.requests.clone(), settings);
     let Some(opened) = super::unless_stopped(stop.as_mut(), opening).await? else { return Ok(()) };
-    let shown = Shown::start(&config, Arc::new(|| Ok(()))).await?;
+    let desk = Arc::clone(&opened.desk);
+    let shown = Shown::start(&config, Arc::new(move || desk.is_following())).await?;
     stop.await;
     tracing::info!("stopping");
     drop(opened);

@@ -1,6 +1,7 @@
 //! Snapshots: a start from one is the same as one from the first entry, and none holds what is not in the log.
 
 use crate::common::*;
+use bytes::Bytes;
 use commands::{Answer, Config};
 use domain::{
     book::{self, Book},
@@ -8,12 +9,19 @@ use domain::{
     rejection::Rejection,
 };
 use event_log::{
-    EventLog, Topic,
+    BoxFuture, Error, EventLog, Topic,
     memory::{Fault, Memory},
     rule::Reader,
-    snapshot::{Place, Save, SnapshotStore, memory::Memory as Snapshots},
+    snapshot::{Due, Item, Known, Place, Save, SnapshotStore, State, memory::Memory as Snapshots},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 const BOOKS: Place = Place { reader: "books", topic: Topic::Ledger, partition: 0 };
 
@@ -191,4 +199,100 @@ async fn without_a_store_and_with_one_the_log_is_the_same() {
         );
     }
     assert_eq!(logs[0], logs[1]);
+}
+
+/// A store that cannot be asked while it is away.
+#[derive(Clone, Default)]
+struct Away {
+    kept: Snapshots,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Away {
+    fn ask<'a, T>(&'a self, ask: BoxFuture<'a, Result<T, Error>>) -> BoxFuture<'a, Result<T, Error>> {
+        match self.is_away.load(Ordering::SeqCst) {
+            true => Box::pin(async { Err(Error::Database { at: "nowhere".into(), reason: "it is away".into() }) }),
+            false => ask,
+        }
+    }
+}
+
+impl SnapshotStore for Away {
+    fn is_shared(&self) -> bool {
+        true
+    }
+    fn state(&self, place: Place) -> BoxFuture<'_, Result<Option<State>, Error>> {
+        self.ask(self.kept.state(place))
+    }
+    fn save(&self, place: Place, save: Save) -> BoxFuture<'_, Result<(), Error>> {
+        self.ask(self.kept.save(place, save))
+    }
+    fn items(&self, place: Place, keys: Vec<Box<str>>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>, Error>> {
+        self.ask(self.kept.items(place, keys))
+    }
+    fn page(&self, place: Place, after: Option<Box<str>>, max: usize) -> BoxFuture<'_, Result<Vec<Item>, Error>> {
+        self.ask(self.kept.page(place, after, max))
+    }
+    fn due(&self, place: Place, after: Option<Due>, max: usize) -> BoxFuture<'_, Result<Vec<Due>, Error>> {
+        self.ask(self.kept.due(place, after, max))
+    }
+    fn known(&self, place: Place, keys: Vec<[u8; 16]>) -> BoxFuture<'_, Result<Vec<Option<Known>>, Error>> {
+        self.ask(self.kept.known(place, keys))
+    }
+    fn keys(&self, place: Place, first: u8) -> BoxFuture<'_, Result<Vec<[u8; 16]>, Error>> {
+        self.ask(self.kept.keys(place, first))
+    }
+    fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {
+        self.ask(self.kept.forget(place))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_away_is_taken_up_again_and_nothing_is_done_twice() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
+    let config = Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
+    let running = started(&log, config).await;
+    // Time stands still while anybody has something to do, so whoever is turned away waits.
+    let insist = async |submission: commands::Submission| {
+        while let Answer::Busy { .. } = running.desk.submit(submission.clone()).await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let deposits = async |round: usize| {
+        for number in 0..20 {
+            insist(client(&name(number), &format!("{round}/{number}"), deposit("10.00"))).await;
+        }
+    };
+    for number in 0..7 {
+        insist(client(&name(number), "open", open())).await;
+    }
+    deposits(0).await;
+    // A save is beside all else, so it is waited for.
+    let saved_past = async |offset: u64| loop {
+        let state = store.kept.state(BOOKS).await.unwrap();
+        match state.map(|state| state.reader.offset).filter(|end| *end > offset) {
+            Some(_) => break check(&log, &store.kept).await,
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
+    let before = saved_past(0).await;
+    store.is_away.store(true, Ordering::SeqCst);
+    deposits(1).await;
+    let while_away = store.kept.state(BOOKS).await.unwrap().map_or(0, |state| state.reader.offset);
+    assert!(while_away < log.tail(Topic::Ledger, 0).await.unwrap() - 15, "nothing is saved while it is away");
+    // Keys of before are known without it.
+    deposits(0).await;
+    store.is_away.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    deposits(2).await;
+    tokio::time::timeout(LIMIT, saved_past(before)).await.expect("it is saved to again");
+    for round in 0..3 {
+        let tail = log.tail(Topic::Ledger, 0).await.unwrap();
+        deposits(round).await;
+        assert_eq!(log.tail(Topic::Ledger, 0).await.unwrap(), tail, "a repeat adds nothing");
+    }
+    running.stop().await;
+    assert_eq!(check(&log, &store.kept).await, log.tail(Topic::Ledger, 0).await.unwrap(), "the stop left one of all");
+    let (books, _) = folded(&log, u64::MAX).await;
+    assert_eq!(books.values().map(|book| book.cash.settled.smallest()).sum::<i64>(), 60 * 1_000);
 }
