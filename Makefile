@@ -2,6 +2,7 @@
 
 CARGO := .ci/cargo
 BENCHES := log orders replay query
+CLUSTER_BENCHES := project cluster
 TEST_FLAGS ?= --workspace --no-fail-fast
 # Stories of one process that are also told of processes around Kafka and PostgreSQL.
 CLUSTER_STORIES := bad_input both_times cash idempotency ledger_runs orders
@@ -50,10 +51,10 @@ bench: ## measure everything that has a bar, in release; BENCHES="log" narrows i
 	@$(CARGO) build --release --locked --package bahi
 	@for name in $(BENCHES); do $(CARGO) run --quiet --release --locked --package bahi -- bench $$name || exit 1; done
 
-bench-cluster: ## measure processes around Kafka and PostgreSQL, in release, in topics and databases that are removed afterwards
+bench-cluster: ## measure processes around Kafka and PostgreSQL, in release, in topics and databases that are removed afterwards; CLUSTER_BENCHES="takeover" narrows it
 	@deploy/local/services up
 	@$(CARGO) build --release --locked --package bahi
-	@eval "$$(deploy/local/services env)" && for name in project cluster; do $(CARGO) run --quiet --release --locked --package bahi -- bench $$name --brokers "$$BAHI_KAFKA_BROKERS" || exit 1; done
+	@eval "$$(deploy/local/services env)" && for name in $(CLUSTER_BENCHES); do $(CARGO) run --quiet --release --locked --package bahi -- bench $$name --brokers "$$BAHI_KAFKA_BROKERS" || exit 1; done
 
 services: ## start Kafka, PostgreSQL and Redis on this machine and wait until they answer; SERVICES="postgres" narrows it
 	@deploy/local/services up $(SERVICES)

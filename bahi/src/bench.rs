@@ -7,6 +7,7 @@ mod project;
 mod query;
 mod replay;
 mod soak;
+mod takeover;
 
 mod conditions;
 mod disk;
@@ -26,16 +27,19 @@ use std::{path::PathBuf, time::Duration};
 const BENCH_S_MAX: u64 = 120;
 /// Making a log on brokers, folding it twice and comparing takes longer, on the same two cores.
 const PROJECT_S_MAX: u64 = 600;
+/// Making ten million entries on brokers takes longer still.
+const TAKEOVER_S_MAX: u64 = 1_800;
 /// A whole soak makes and folds millions of entries several times.
 const SOAK_S_MAX: u64 = 3_600;
 
 /// What there is to measure, and in which words.
-const BENCHES: [(&str, &str); 7] = [
+const BENCHES: [(&str, &str); 8] = [
     ("log", "durable appends through the port: 256 writers, 600-byte values"),
     ("orders", "durable orders over HTTP: one by one (zipf, uniform, open loop), in batches of 100"),
     ("replay", "cold replay from process start, all views folded and hashed"),
     ("project", "all views into PostgreSQL by one projector, from brokers; then the rebuild of `orders`"),
     ("cluster", "durable orders over HTTP through api, brokers, writer and projector as processes"),
+    ("takeover", "how long until a writer serves 10,000,000 entries in one partition: started, and after a kill -9"),
     ("query", "portfolio reads over HTTP: 20 holdings, 5 folios, prices moving 100 times a second"),
     ("soak", "5,000,000 entries of 100,000 accounts over 30 days: time to ready, memory over 2,000,000 further orders"),
 ];
@@ -48,13 +52,13 @@ Examples:
   bahi bench log --dir /srv   on that disk
   bahi bench log --brokers 127.0.0.1:29092   on a broker, in topics of its own, which stay
   bahi bench project --brokers 127.0.0.1:29092 --postgres-url postgres://bahi@127.0.0.1:25432/bahi
-                              in topics and a database of its own, which are removed; so does `cluster`
+                              in topics and a database of its own, which are removed; so do `cluster` and `takeover`
   bahi bench soak --scale 100 a hundredth of the soak, which takes some 15 minutes in whole
 
 The server and the load share this machine. Nothing is limited per account, tokens are
 verified, each append is synced, only what succeeded counts, and the ledger is verified at the end.";
 
-/// Measure: log, orders, project, cluster, replay, query or soak; without a name, list them
+/// Measure: log, orders, project, cluster, takeover, replay, query or soak; without a name, list them
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -66,13 +70,13 @@ pub struct Args {
     /// On which disk: a folder for the bench's own folder, which is removed
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Of `log`: append to these brokers, not to a folder; of `project` and `cluster`: those that hold the log
+    /// Of `log`: append to these brokers, not to a folder; of `project`, `cluster` and `takeover`: those that hold the log
     #[arg(long, value_name = "HOST:PORT")]
     brokers: Option<String>,
-    /// Of `project` and `cluster`: a server, whose role may make databases
+    /// Of `project`, `cluster` and `takeover`: a server, whose role may make databases
     #[arg(long, value_name = "URL", env = "BAHI_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Option<String>,
-    /// Of a soak, one part in so many
+    /// Of a soak or a takeover, one part in so many
     #[arg(long, value_name = "N", default_value_t = 1)]
     scale: u32,
 }
@@ -106,14 +110,15 @@ impl Bench {
 /// When there is none of that name, or it fails.
 pub fn run(args: Args) -> Result<(), Error> {
     let Some(name) = args.name else {
-        let rows: Vec<Vec<String>> = BENCHES.iter().map(|(name, what)| vec![format!("{name:<8}{what}")]).collect();
+        let rows: Vec<Vec<String>> = BENCHES.iter().map(|(name, what)| vec![format!("{name:<10}{what}")]).collect();
         return out::table(&["bahi bench NAME"], &rows);
     };
     if cfg!(debug_assertions) {
         out::complain("this is a debug build: its figures say nothing; build with --release");
     }
-    if args.brokers.is_some() && !["log", "project", "cluster"].contains(&name.as_str()) {
-        let rule = "--brokers is for `bahi bench log`, `project` and `cluster`; the others measure a folder";
+    if args.brokers.is_some() && !["log", "project", "cluster", "takeover"].contains(&name.as_str()) {
+        let rule =
+            "--brokers is for `bahi bench log`, `project`, `cluster` and `takeover`; the others measure a folder";
         return Err(Error::Usage(rule.to_owned()));
     }
     let bench = Bench { parent: args.dir, json: args.json, brokers: args.brokers, postgres_url: args.postgres_url };
@@ -122,6 +127,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let limit_s = match name.as_str() {
         "soak" => SOAK_S_MAX,
         "project" | "cluster" => PROJECT_S_MAX,
+        "takeover" => TAKEOVER_S_MAX,
         _ => BENCH_S_MAX,
     };
     let report = runtime.block_on(async {
@@ -132,6 +138,7 @@ pub fn run(args: Args) -> Result<(), Error> {
                 "project" => project::run(&bench).await,
                 "cluster" => cluster::run(&bench).await,
                 "replay" => replay::run(&bench).await,
+                "takeover" => takeover::run(&bench, args.scale).await,
                 "query" => query::run(&bench).await,
                 "soak" => soak::run(&bench, args.scale).await,
                 other => Err(Error::Usage(format!("no bench is named '{other}'; `bahi bench` lists them"))),

@@ -97,6 +97,14 @@ impl Server {
         Some(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
     }
 
+    /// Kills it, as the end of its machine would.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub async fn kill(mut self) -> Result<(), Error> {
+        self.child.kill().await.map_err(Error::Output)
+    }
+
     /// Stops it as a supervisor would, and sees that it ended well.
     ///
     /// # Errors

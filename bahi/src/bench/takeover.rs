@@ -1,0 +1,241 @@
+//! `bahi bench takeover`: how long until a partition with millions of entries is served again, after a start of a writer and
+//! after one was killed. The log is made by a writer over requests, with snapshots, as it is in a cluster.
+#![expect(clippy::float_arithmetic, reason = "times are measurements, not amounts")]
+
+use super::{
+    Bench, disk,
+    place::Place,
+    population,
+    report::{Measure, Report},
+    server::{self, Server},
+};
+use crate::{
+    clock::{self, SystemClock},
+    error::Error,
+    progress::Progress,
+};
+use commands::{Answer, By, Desk, OutcomeResult, Submission};
+use domain::{
+    account,
+    calendar::CalendarMode,
+    cash,
+    command::{Command, Submitter},
+    ids::{AccountId, CommandId},
+    money::Money,
+};
+use event_log::{
+    EventLog, Topic,
+    kafka::Kafka,
+    postgres::Database,
+    snapshot::{self, SnapshotStore},
+};
+use futures::future::try_join_all;
+use std::{
+    ffi::OsStr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// Entries and accounts, in whole.
+const ENTRIES: usize = 10_000_000;
+const ACCOUNTS: usize = 100_000;
+/// Commands of one hand-over, and hand-overs under way at once.
+const TOGETHER: usize = 1_000;
+const HAND_OVERS: usize = 4;
+/// Longest wait for any answer while the log is made, and for a writer to serve: far over any bar.
+const WAIT: Duration = Duration::from_secs(120);
+/// How often a writer is asked whether it serves, and a command is sent again.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// Connections to the database.
+const CONNECTIONS: u32 = 16;
+
+/// Measures.
+///
+/// # Errors
+/// When brokers or database cannot be used, a command is refused, or nobody serves in time.
+pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
+    let place = Place::of(bench)?;
+    let load = disk::load_average();
+    let folder = disk::folder(&bench.parent)?;
+    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let path = folder.path().to_owned();
+    let measured = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(place.with(1, async |url| measure(&place, url, &path, scale.max(1) as usize).await))
+    });
+    let (results, told) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
+    told.iter().for_each(|line| bench.tell(line));
+    Ok(Report { bench: "takeover", results, fdatasync_ms, load, bytes_per_entry: None, memory: None, verify: "clean" })
+}
+
+async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<(Vec<Measure>, Vec<String>), Error> {
+    let began = Instant::now();
+    let (entries, accounts) = (ENTRIES / scale, (ACCOUNTS / scale).max(1));
+    let made = make(place, url, entries, accounts).await?;
+    let making = began.elapsed();
+    let mut told = vec![format!("{made} entries of {accounts} accounts made in {:.0} s", making.as_secs_f64())];
+    let mut results = vec![Measure {
+        name: "made".to_owned(),
+        per_second: made as f64 / making.as_secs_f64(),
+        p50_ms: None,
+        p99_ms: None,
+    }];
+    let mut serves = |name: &str, took: Duration| {
+        let per_second = made as f64 / took.as_secs_f64();
+        results.push(Measure {
+            name: name.to_owned(),
+            per_second,
+            p50_ms: Some(took.as_secs_f64() * 1_000.0),
+            p99_ms: None,
+        });
+    };
+
+    let flags = ["--brokers", &place.brokers, "--topic-prefix", &place.name];
+    let began = Instant::now();
+    let first = Server::start_role("writer", data, flags, url).await?;
+    let kafka = Arc::new(Kafka::open(&place.brokers, &place.name).await?);
+    let log: Arc<dyn EventLog> = Arc::clone(&kafka) as _;
+    let remote =
+        commands::remote::open(Arc::clone(&log), kafka.requests()?, config(&Store::open(url, &kafka).await?)).await?;
+    let teller = Teller { desk: Arc::clone(&remote.desk), by: by() };
+    teller.insist("after-start", began).await?;
+    serves("after_start", began.elapsed());
+    let memory = |server: &Server| server.memory().unwrap_or(0) >> 20;
+    told.push(format!("a writer that was started serves with {} MB", memory(&first)));
+
+    let second = Server::start_role("writer", data, flags, url).await?;
+    teller.insist("beside", Instant::now()).await?;
+    let began = Instant::now();
+    first.kill().await?;
+    teller.insist("after-kill-1", began).await?;
+    let one = began.elapsed();
+    // The group had given the partition to one of the two: whichever had it was killed in one of the cases.
+    let third = Server::start_role("writer", data, flags, url).await?;
+    teller.insist("beside-again", Instant::now()).await?;
+    let began = Instant::now();
+    second.kill().await?;
+    teller.insist("after-kill-2", began).await?;
+    serves("after_kill", one.max(began.elapsed()));
+    told.push(format!("the writer that took over serves with {} MB", memory(&third)));
+
+    // The first key of all still has its first answer, long after it left every memory.
+    let again = teller.open(0).await;
+    if !matches!(&again, Answer::Answered(answered) if answered.replayed) {
+        return Err(Error::NotClean(format!("the first key is answered anew: {again:?}")));
+    }
+    drop(remote);
+    kafka.close();
+    third.stop().await?;
+    let words: Vec<&OsStr> = ["verify"].into_iter().chain(flags).map(OsStr::new).collect();
+    server::output_of(&words).await?;
+    Ok((results, told))
+}
+
+/// Snapshots in the database.
+struct Store(Arc<dyn SnapshotStore>);
+
+impl Store {
+    async fn open(url: &str, kafka: &Kafka) -> Result<Store, Error> {
+        let database = Database::open(url, CONNECTIONS).await?;
+        Ok(Store(Arc::new(snapshot::postgres::Postgres::new(database, kafka.requests()?.id()))))
+    }
+}
+
+fn config(store: &Store) -> commands::Config {
+    let mut config = commands::Config::new(Arc::new(SystemClock));
+    config.calendar = CalendarMode::AlwaysOpen;
+    config.account_commands_per_second = None;
+    config.wait = WAIT;
+    config.snapshots = Some(Arc::clone(&store.0));
+    config
+}
+
+fn by() -> Arc<By> {
+    Arc::new(By { subject: "bench".into(), role: Submitter::Operator, session: None, origin: None, algo_id: None })
+}
+
+/// Has a writer of this process answer so many deposits, and leaves it as a crash would.
+async fn make(place: &Place, url: &str, entries: usize, accounts: usize) -> Result<u64, Error> {
+    let kafka = Arc::new(Kafka::open(&place.brokers, &place.name).await?);
+    let (log, store): (Arc<dyn EventLog>, _) = (Arc::clone(&kafka) as _, Store::open(url, &kafka).await?);
+    let all = Topic::ALL.into_iter().map(|topic| (topic, 0)).collect();
+    let (_given, given) = watch::channel(all);
+    let writing = commands::write(Arc::clone(&log), kafka.requests()?, config(&store), given).await?;
+    let remote = commands::remote::open(Arc::clone(&log), kafka.requests()?, config(&store)).await?;
+    let teller = Teller { desk: Arc::clone(&remote.desk), by: by() };
+    teller.insist("ready", Instant::now()).await?;
+    let mut progress = Progress::new(entries as u64, "entries");
+    let hand_overs: Vec<usize> = (0..entries.div_ceil(TOGETHER)).collect();
+    for some in hand_overs.chunks(HAND_OVERS) {
+        try_join_all(some.iter().map(|number| teller.hand_over(*number, accounts))).await?;
+        progress.reach((some[0] * TOGETHER) as u64);
+    }
+    progress.finish();
+    let tail = log.tail(Topic::Ledger, 0).await?;
+    drop((writing, remote));
+    kafka.close();
+    Ok(tail)
+}
+
+struct Teller {
+    desk: Arc<Desk>,
+    by: Arc<By>,
+}
+
+impl Teller {
+    fn submission(&self, id: String, account: usize, command: Command) -> Submission {
+        Submission {
+            account: AccountId::new(&population::account(account)).expect("a bench's account is an account"),
+            id: CommandId::new(&id).expect("a bench's ids are short and visible"),
+            by: Arc::clone(&self.by),
+            command,
+            request_id: None,
+            min_market: None,
+            min_position: None,
+            issued_at: clock::now(),
+            traceparent: None,
+        }
+    }
+
+    /// Opens accounts first, and then deposits into each in turn.
+    async fn hand_over(&self, number: usize, accounts: usize) -> Result<(), Error> {
+        let submission = |at: usize| match at < accounts {
+            true => self.submission(format!("open-{at}"), at, account::Open {}.into()),
+            false => {
+                let amount = Money::from_smallest(100);
+                self.submission(format!("deposit-{at}"), at % accounts, cash::Deposit { amount }.into())
+            }
+        };
+        let from = number * TOGETHER;
+        let answers = self.desk.submit_all((from..from + TOGETHER).map(submission).collect()).await;
+        answers.iter().try_for_each(accepted)
+    }
+
+    async fn open(&self, number: usize) -> Answer {
+        self.desk.submit(self.submission(format!("open-{number}"), number, account::Open {}.into())).await
+    }
+
+    /// Sends one command, again and again under its key, until it is answered.
+    async fn insist(&self, id: &str, began: Instant) -> Result<(), Error> {
+        let number = population::ACCOUNTS + ACCOUNTS;
+        let submission = self.submission(id.to_owned(), number, account::Open {}.into());
+        while began.elapsed() < WAIT {
+            let asked = tokio::time::timeout(WAIT, self.desk.submit(submission.clone())).await;
+            match asked {
+                // It is opened once; whatever comes later about it is refused, which is an answer too.
+                Ok(Answer::Answered(_)) => return Ok(()),
+                _ => tokio::time::sleep(ASK_EVERY).await,
+            }
+        }
+        Err(Error::NotClean(format!("nobody served within {} s", WAIT.as_secs())))
+    }
+}
+
+fn accepted(answer: &Answer) -> Result<(), Error> {
+    match answer {
+        Answer::Answered(answered) if matches!(answered.outcome.result, OutcomeResult::Accepted { .. }) => Ok(()),
+        other => Err(Error::NotClean(format!("making the log: {other:?}"))),
+    }
+}
