@@ -76,6 +76,9 @@ pub struct Args {
     /// Of `project`, `cluster` and `takeover`: a server, whose role may make databases
     #[arg(long, value_name = "URL", env = "BAHI_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Option<String>,
+    /// Of `cluster`: a Redis that accounts are kept in as well
+    #[arg(long, value_name = "URL", env = "BAHI_REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
     /// Of a soak or a takeover, one part in so many
     #[arg(long, value_name = "N", default_value_t = 1)]
     scale: u32,
@@ -90,6 +93,8 @@ pub struct Bench {
     brokers: Option<String>,
     /// A server for a database of its own.
     postgres_url: Option<String>,
+    /// A Redis for what it keeps of accounts.
+    redis_url: Option<String>,
 }
 
 impl Bench {
@@ -121,7 +126,8 @@ pub fn run(args: Args) -> Result<(), Error> {
             "--brokers is for `bahi bench log`, `project`, `cluster` and `takeover`; the others measure a folder";
         return Err(Error::Usage(rule.to_owned()));
     }
-    let bench = Bench { parent: args.dir, json: args.json, brokers: args.brokers, postgres_url: args.postgres_url };
+    let Args { dir: parent, json, brokers, postgres_url, redis_url, .. } = args;
+    let bench = Bench { parent, json, brokers, postgres_url, redis_url };
     // One thread: the load must leave the processors to what is measured; `log` and `replay` make their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let limit_s = match name.as_str() {

@@ -1,5 +1,5 @@
-//! `bahi bench cluster`: durable orders over HTTP through Kafka, seen in PostgreSQL meanwhile: api, writer and projector as
-//! processes, brokers, database and the load on one machine.
+//! `bahi bench cluster`: durable orders over HTTP through Kafka, seen in PostgreSQL and Redis meanwhile: api, writer and
+//! projector as processes, brokers, database, Redis and the load on one machine.
 
 use super::{
     Bench, disk,
@@ -67,15 +67,10 @@ async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result
     let auditor = minter.mint(Role::Auditor, &[])?;
     let shown = format!("http://{address}");
     let words = ["verify", "--redecide", "--url", &shown, "--token", &auditor];
-    let words = words.into_iter().chain(flags(place)).map(OsStr::new);
+    let words = words.into_iter().chain(place.flags()).map(OsStr::new);
     server::output_of(&words.collect::<Vec<_>>()).await?;
     roles.stop().await?;
     Ok(results)
-}
-
-/// The flags that name the log.
-fn flags(place: &Place) -> [&str; 4] {
-    ["--brokers", &place.brokers, "--topic-prefix", &place.name]
 }
 
 /// One of each.
@@ -87,7 +82,7 @@ struct Roles {
 
 impl Roles {
     async fn start(place: &Place, url: &str, data: &Path) -> Result<Roles, Error> {
-        let role = |name| Server::start_role(name, data, flags(place), url);
+        let role = |name| Server::start_role(name, data, place, url);
         let (writer, projector) = (role("writer").await?, role("projector").await?);
         Ok(Roles { api: role("api").await?, writer, projector })
     }

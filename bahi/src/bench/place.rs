@@ -12,6 +12,8 @@ pub struct Place {
     /// Some of the brokers.
     pub brokers: String,
     server: String,
+    /// A Redis that api and projector keep accounts in; what they keep there vanishes by itself.
+    pub redis: Option<String>,
     /// What its topics and its database are called.
     pub name: String,
 }
@@ -27,7 +29,12 @@ impl Place {
         };
         let name = format!("bench_{}", clock::now().micros());
         bench.tell(&format!("in topics and a database called {name}, which are removed at the end"));
-        Ok(Place { brokers, server, name })
+        Ok(Place { brokers, server, redis: bench.redis_url.clone(), name })
+    }
+
+    /// The flags that name the log.
+    pub fn flags(&self) -> [&str; 4] {
+        ["--brokers", &self.brokers, "--topic-prefix", &self.name]
     }
 
     /// Makes topics of so many partitions and the tables, gives the database's URL to `work`, and removes all again.

@@ -1,5 +1,6 @@
 //! A `bahi serve` of its own process to be measured, and the other subcommands as processes; knows no load.
 
+use super::place::Place;
 use crate::error::Error;
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tokio::{
@@ -45,9 +46,10 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub async fn start_role(role: &str, data: &Path, log: [&str; 4], database: &str) -> Result<Server, Error> {
+    pub async fn start_role(role: &str, data: &Path, place: &Place, database: &str) -> Result<Server, Error> {
         let mut command = this_program()?;
-        command.arg(role).args(log).env("BAHI_POSTGRES_URL", database);
+        command.arg(role).args(place.flags()).env("BAHI_POSTGRES_URL", database);
+        command.envs(place.redis.iter().map(|url| ("BAHI_REDIS_URL", url)));
         if role == "api" {
             command.arg("--data").arg(data);
         }

@@ -92,9 +92,8 @@ async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<
         });
     };
 
-    let flags = ["--brokers", &place.brokers, "--topic-prefix", &place.name];
     let began = Instant::now();
-    let first = Server::start_role("writer", data, flags, url).await?;
+    let first = Server::start_role("writer", data, place, url).await?;
     let kafka = Arc::new(Kafka::open(&place.brokers, &place.name).await?);
     let log: Arc<dyn EventLog> = Arc::clone(&kafka) as _;
     let remote =
@@ -105,14 +104,14 @@ async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<
     let memory = |server: &Server| server.memory().unwrap_or(0) >> 20;
     told.push(format!("a writer that was started serves with {} MB", memory(&first)));
 
-    let second = Server::start_role("writer", data, flags, url).await?;
+    let second = Server::start_role("writer", data, place, url).await?;
     teller.insist("beside", Instant::now()).await?;
     let began = Instant::now();
     first.kill().await?;
     teller.insist("after-kill-1", began).await?;
     let one = began.elapsed();
     // The group had given the partition to one of the two: whichever had it was killed in one of the cases.
-    let third = Server::start_role("writer", data, flags, url).await?;
+    let third = Server::start_role("writer", data, place, url).await?;
     teller.insist("beside-again", Instant::now()).await?;
     let began = Instant::now();
     second.kill().await?;
@@ -128,7 +127,7 @@ async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<
     drop(remote);
     kafka.close();
     third.stop().await?;
-    let words: Vec<&OsStr> = ["verify"].into_iter().chain(flags).map(OsStr::new).collect();
+    let words: Vec<&OsStr> = ["verify"].into_iter().chain(place.flags()).map(OsStr::new).collect();
     server::output_of(&words).await?;
     Ok((results, told))
 }

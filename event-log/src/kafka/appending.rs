@@ -335,3 +335,6 @@ impl ProducerContext for Landings {
         self.0.set(slot, landing);
     }
 }
+
+#[cfg(test)]
+mod tests;
