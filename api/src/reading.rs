@@ -70,8 +70,10 @@ pub async fn account(
     match moment.is_past() {
         true => {
             state.look().await.map_err(problem)?;
+            // What was then stays so: the answer is as new as what is seen now.
+            let position = state.views.position();
             let past = past(&*state.log, &state.views, account, moment).await.map_err(problem)?;
-            Ok(json(StatusCode::OK, ask(&past.reading())?))
+            Ok(answered(ask(&past.reading())?, &position))
         }
         false => {
             if let Some(database) = &state.database {

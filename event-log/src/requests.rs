@@ -62,7 +62,9 @@ pub fn named(error: Error, topic: Topic) -> Error {
     let reason = match error {
         Error::Cut { partition, reason, .. } => format!("{name} partition {partition} has lost records ({reason})"),
         Error::Record { partition, offset, reason, .. } => {
-            format!("{name} partition {partition} offset {offset} is not a record of Bahi: {reason}")
+            format!(
+                "{name} partition {partition} offset {offset} is not a record of Bahi: {reason}; nobody else may write its topics, see 'A foreign record' in docs/OPERATING.md"
+            )
         }
         Error::NoPartition { partition, .. } => format!("{name} has no partition {partition}"),
         error => return error,

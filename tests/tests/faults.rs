@@ -187,6 +187,11 @@ impl Cluster {
     }
 }
 
+/// Whether this is `make faults`, in release and with the machine to itself: there the limits are those promised.
+fn is_measured() -> bool {
+    env::var("BAHI_FAULTS").is_ok_and(|faults| faults == "all")
+}
+
 struct Held {
     dead: u64,
     recovered: Duration,
@@ -227,7 +232,8 @@ fn a_writer_that_is_killed_is_taken_over() {
     let held = tell("kill -9 of a writer", |cluster| {
         strike_one(&mut cluster.random, &mut cluster.writers, |mut writer| writer.kill_9())
     });
-    assert!(held.recovered < Duration::from_secs(20), "a takeover took {:?}", held.recovered);
+    let limit = if is_measured() { 10 } else { 20 };
+    assert!(held.recovered < Duration::from_secs(limit), "a takeover took {:?}", held.recovered);
 }
 
 #[test]
@@ -239,7 +245,8 @@ fn a_writer_that_is_told_to_stop_hands_over_at_once() {
     let held = tell(fault, |cluster| {
         strike_one(&mut cluster.random, &mut cluster.writers, |writer| assert!(writer.stop().success()))
     });
-    assert!(held.recovered < Duration::from_secs(10), "a hand-over took {:?}", held.recovered);
+    let limit = if is_measured() { 3 } else { 10 };
+    assert!(held.recovered < Duration::from_secs(limit), "a hand-over took {:?}", held.recovered);
 }
 
 #[test]

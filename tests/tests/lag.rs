@@ -18,6 +18,15 @@ fn an_api_whose_views_are_far_behind_is_not_ready_until_they_have_caught_up() {
     });
     assert_eq!(refused.text_at("/code"), "views_behind", "{}", refused.text);
     assert!(api.anybody().get("/metrics").text.contains("bahi_ready 0"));
+    // Who asks for what was written is told to wait, and not shown less.
+    let written = operator.post("/v1/accounts/L1/cash/deposits", json!({ "amount": "5.00" }));
+    let position = written.must_be(201).header("bahi-position").expect("a position").to_owned();
+    let asked = |path: &str| operator.ask("GET", path, &[("Bahi-Min-Position", &position)], None);
+    let paths = ["/v1/accounts/L1/cash", "/v1/accounts/L1/cash?as_of_offset=1"];
+    for path in paths {
+        let refused = asked(path);
+        assert_eq!((refused.status, refused.text_at("/code")), (503, "position_not_reached"), "{}", refused.text);
+    }
     // A command needs no view.
     operator.post("/v1/accounts", json!({ "account": "L2" })).must_be(201);
     projector.signal("CONT");
@@ -25,6 +34,20 @@ fn an_api_whose_views_are_far_behind_is_not_ready_until_they_have_caught_up() {
         wait_until("it to be ready again", || (ready(server).status == 200).then_some(()));
     }
     operator.get("/v1/accounts/L2");
+    for path in paths {
+        let reply = asked(path);
+        assert!(reply.status == 200 && reply.header("bahi-position").is_some(), "{path}: {}", reply.text);
+    }
+    let lags = [("orders", 0), ("orders", 1), ("cash", 0), ("cash", 1), ("journal", 0), ("prices", 0), ("prices", 1)];
+    for (view, partition) in lags {
+        for unit in ["entries", "seconds"] {
+            let none = format!("bahi_view_lag_{unit}{{view=\"{view}\",partition=\"{partition}\"}} 0");
+            // It is told every second.
+            wait_until("a view that has caught up to be told of as such", || {
+                projector.anybody().get("/metrics").text.lines().any(|line| line == none).then_some(())
+            });
+        }
+    }
     for server in [api, projector, writer] {
         assert!(server.stop().success());
     }

@@ -5,7 +5,7 @@ use tests::{
     Server,
     cluster::Topics,
     collector::{Collector, Step},
-    key, wait_until,
+    key, story, wait_until,
 };
 
 /// As a caller says that a request is of a trace of its own, and that it is followed.
@@ -21,6 +21,14 @@ fn open(api: &Server, account: &str, traceparent: &str) {
     let body = json!({ "account": account }).to_string().into_bytes();
     let headers = [("idempotency-key", &*key()), ("traceparent", traceparent)];
     api.operator().ask("POST", "/v1/accounts", &headers, Some(body)).must_be(201);
+}
+
+/// Places an order for an account, of the caller's trace.
+fn order(api: &Server, account: &str) {
+    let body = story::limit_order("buy", 1, "100.00").to_string().into_bytes();
+    let headers = [("idempotency-key", &*key()), ("traceparent", CALLER)];
+    let path = format!("/v1/accounts/{account}/orders");
+    api.client("client", &[account]).ask("POST", &path, &headers, Some(body)).must_be(201);
 }
 
 /// The steps of the caller's trace, once there are so many: in the order in which each follows the one before.
@@ -48,20 +56,24 @@ fn words(chain: &[Step]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_command_is_one_trace_from_its_request_through_both_topics_into_the_database() {
+fn an_order_is_one_trace_from_its_request_through_both_topics_into_the_database() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let (topics, collector) = (Topics::of(folder.path()), Collector::start());
     let variables = collector.variables();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, text)| (*name, &**text)).collect();
-    let role = |role: &str| topics.role(role, folder.path(), &[], &variables);
+    let args = ["--calendar", "always-open"];
+    let role = |role: &str| topics.role(role, folder.path(), &args, &variables);
     let [writer, projector, api] = ["writer", "projector", "api"].map(role);
-    open(&api, "T0", UNFOLLOWED);
-    open(&api, "T1", CALLER);
+    open(&api, "T1", UNFOLLOWED);
+    let operator = api.operator();
+    story::list_share(&operator, story::SHARE);
+    operator.post("/v1/accounts/T1/cash/deposits", json!({ "amount": "1000.00" })).must_be(201);
+    order(&api, "T1");
     let chain = chain(&collector, 4);
     assert_eq!(
         words(&chain),
         [
-            ("bahi-api", "POST /v1/accounts"),
+            ("bahi-api", "POST /v1/accounts/{account}/orders"),
             ("bahi-api", "send request"),
             ("bahi-writer", "decide and append"),
             ("bahi-projector", "fold into PostgreSQL"),

@@ -54,12 +54,14 @@ async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result
     let measured = Duration::from_secs(MEASURED_S);
     let shapes = [
         ("alone", Pace::Closed, 1),
+        ("single_zipf", Pace::Closed, SINGLE_CONNECTIONS),
         ("single_uniform", Pace::Closed, SINGLE_CONNECTIONS),
         ("single_open_5000", Pace::Open(OPEN_PER_SECOND), SINGLE_CONNECTIONS),
     ];
     for (number, (name, pace, connections)) in (1..).zip(shapes) {
         let shape = Shape { name, connections, pace, measured };
-        let orders = Singles::new(&single, Spread::Uniform, number);
+        let spread = if name == "single_zipf" { Spread::Zipf } else { Spread::Uniform };
+        let orders = Singles::new(&single, spread, number);
         results.push(roles.measure(bench, shape, orders).await?);
     }
     let shape = Shape { name: "batch_100", connections: BATCH_CONNECTIONS, pace: Pace::Closed, measured };
