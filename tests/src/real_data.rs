@@ -143,7 +143,7 @@ impl Investor {
                 "kind": row.kind.name(),
                 // As the file's own JSON number: whole or not is for the ledger to say.
                 "quantity": serde_json::from_str::<Value>(&row.quantity).expect("a number"),
-                "executed_at": row.date,
+                "trade_date": row.date,
             });
             if let Some(price) = &row.price {
                 json["price"] = price.as_str().into();
@@ -165,7 +165,7 @@ impl Investor {
                 "units": row.units,
                 "nav": row.nav,
                 "amount": row.amount,
-                "executed_at": row.date,
+                "trade_date": row.date,
             })
         };
         rows.iter().map(json).collect()

@@ -28,7 +28,9 @@ use tests::{
 
 const SEED: u64 = 11;
 /// Orders per second, in batches of 100.
-const RATE: usize = 2_000;
+const RATE: usize = 2_100;
+/// And answered, at least, before anything is struck.
+const ANSWERED: u64 = 2_000;
 /// The longest until every caller has answers again: a writer that died is missed after 6 s.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long the load runs before a fault and after it.
@@ -123,6 +125,15 @@ impl Cluster {
         thread::sleep(Duration::from_millis(self.random.random_range(STEADY_MS)));
     }
 
+    /// Orders answered a second while the load runs for a while that the seed chooses.
+    fn rate(&mut self, load: &Load) -> u64 {
+        self.steady(load);
+        let (began, before) = (Instant::now(), load.acknowledged());
+        self.steady(load);
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        (load.acknowledged() - before) * 1_000 / millis.max(1)
+    }
+
     /// Waits until every caller has answers again, and says how long that took.
     fn recovered(&self, load: &Load, since: Instant) -> Duration {
         wait_at_most(RECOVERY, "every caller to be answered again", || load.all_answered_since(since).then_some(()));
@@ -212,7 +223,9 @@ fn kill_and_restart(service: &str) {
 fn tell(fault: &str, strike: impl FnOnce(&mut Cluster) -> Instant) -> Held {
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
-    cluster.steady(&load);
+    let rate = cluster.rate(&load);
+    eprintln!("{fault}: {rate} orders answered a second before it");
+    assert!(rate >= ANSWERED || !is_measured(), "{rate} orders a second are too few");
     let since = strike(&mut cluster);
     let recovered = cluster.recovered(&load, since);
     cluster.steady(&load);

@@ -294,7 +294,7 @@ fn the_rows_for_the_http_imports_are_all_there_in_date_order_with_their_own_keys
             assert_eq!(rows.len(), count);
             let keys: BTreeSet<&str> = rows.iter().map(|row| row["key"].as_str().unwrap()).collect();
             assert_eq!(keys.len(), count);
-            assert!(rows.is_sorted_by_key(|row| row["executed_at"].as_str().unwrap()));
+            assert!(rows.is_sorted_by_key(|row| row["trade_date"].as_str().unwrap()));
         }
     }
 }
