@@ -254,3 +254,38 @@ impl Slot {
         Self { held: Held::Cold, due: None, dirty: false, saving: false, used: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(shelf: &mut Shelf, number: usize) {
+        let account = AccountId::new(&format!("A{number}")).expect("an account");
+        let book = shelf.take(account).expect("a book that is in memory or new");
+        shelf.put(book, None);
+    }
+
+    fn hot(shelf: &Shelf) -> usize {
+        shelf.slots.values().filter(|slot| matches!(slot.held, Held::Hot(_))).count()
+    }
+
+    #[test]
+    fn no_more_books_stay_in_memory_than_should_be_but_for_those_that_are_not_saved() {
+        const MAX: usize = 3;
+        let mut shelf = Shelf::new(MAX);
+        (0..50).for_each(|number| change(&mut shelf, number));
+        let cool = |shelf: &mut Shelf| (0..4).for_each(|_| shelf.cool());
+        cool(&mut shelf);
+        assert_eq!(hot(&shelf), 50, "none is saved");
+        assert_eq!(shelf.hand_over().len(), 50);
+        change(&mut shelf, 7);
+        cool(&mut shelf);
+        assert_eq!(hot(&shelf), 50, "none is known to be saved");
+        shelf.saved(true);
+        cool(&mut shelf);
+        assert_eq!(hot(&shelf), MAX);
+        let seven = AccountId::new("A7").expect("an account");
+        assert!(matches!(shelf.slots[&seven].held, Held::Hot(_)), "it changed since it was handed over");
+        assert_eq!(shelf.hand_over().len(), 1, "what did not change is not saved again");
+    }
+}

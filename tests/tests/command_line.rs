@@ -283,7 +283,7 @@ fn corrupt_lines_of_a_tradebook_are_reported_by_number_and_the_rest_is_imported(
     for (line, why) in
         [(3, "quantity"), (4, "quantity"), (5, "price"), (6, "trade_date"), (7, "too short"), (8, "trade_type")]
     {
-        let reported = said.lines().any(|said| said.contains(&format!("{line}")) && said.contains(why));
+        let reported = said.lines().any(|said| said.contains(&format!("line {line},")) && said.contains(why));
         assert!(reported, "line {line} is not reported with {why:?}:\n{said}");
     }
     assert!(!said.contains("panicked"), "{said}");

@@ -146,6 +146,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/v1/venue/reports"),
     ("post", "/v1/venue/fills"),
     ("post", "/v1/venue/allotments"),
+    ("post", "/v1/venue/trade-cancellations"),
+    ("post", "/v1/accounts/{account}/positions/convert"),
     ("post", "/v1/venue/unmatched/{account}/{seq}/assign"),
     ("get", "/v1/venue/requests"),
     ("post", "/v1/market/instruments"),

@@ -83,6 +83,12 @@ impl Life {
         let count = |name: &str| seen.at(name).as_i64().expect("a count");
         assert_eq!(count("/filled") + count("/pending") + count("/cancelled"), count("/quantity"), "{}", seen.text);
     }
+    /// The account's last entry.
+    #[track_caller]
+    fn last_entry(&self) -> Value {
+        let events = self.client.get("/v1/accounts/ACC1/events?limit=500");
+        events.rows().last().expect("an entry")["entry"].clone()
+    }
     fn cash(&self) -> Reply {
         self.client.get("/v1/accounts/ACC1/cash")
     }
@@ -207,6 +213,10 @@ fn reports_out_of_order_late_and_repeated_leave_one_true_order() {
     let refused = life.story.venue.post("/v1/venue/fills", contradicted).must_be(422);
     assert_eq!(refused.text_at("/code"), "fill_contradicted");
     life.told("ACC1-77", "accepted");
+    let last = life.last_entry();
+    assert_eq!(last["events"][0]["data"]["flag"], "unknown_order", "{last}");
+    assert_eq!(last["events"][0]["data"]["applied"], false, "{last}");
+    life.stands(&order, "cancelled");
     life.story.server.verify();
 }
 
@@ -358,4 +368,82 @@ fn a_time_beyond_the_years_that_are_kept_is_refused_by_its_field() {
     });
     let refused = life.story.venue.post("/v1/venue/fills", fill).must_be(400);
     assert_eq!(refused.text_at("/errors/0/pointer"), "/executed_at");
+}
+
+#[test]
+fn a_market_order_is_filled_at_what_it_gets_and_keeps_nothing_blocked() {
+    let life = Life::begin("10000.00");
+    let order = life.placed(order("buy", 10, json!({ "type": "market", "price": null })));
+    let asked = life.story.venue.get("/v1/venue/requests");
+    assert_eq!(asked.row("order_id", &order)["type"], "market");
+    assert_ne!(life.blocked(), "0.00", "what it may cost at most");
+    life.told(&order, "accepted");
+    life.filled(&order, "T1", 10, "101.50");
+    life.stands(&order, "filled");
+    assert_eq!((life.blocked(), life.seen(&order).text_at("/average_price")), ("0.00".to_owned(), "101.50"));
+    life.story.server.verify();
+}
+
+#[test]
+fn what_an_immediate_order_does_not_get_at_once_is_cancelled() {
+    let life = Life::begin("10000.00");
+    let order = life.placed(order("buy", 10, json!({ "validity": "IOC" })));
+    life.told(&order, "accepted");
+    life.filled(&order, "T1", 4, "100.00");
+    life.told(&order, "cancelled");
+    life.stands(&order, "cancelled");
+    let seen = life.seen(&order);
+    assert_eq!((seen.at("/filled"), seen.at("/cancelled")), (&json!(4), &json!(6)));
+    assert_eq!(life.blocked(), "0.00");
+    life.story.server.verify();
+}
+
+#[test]
+fn an_order_that_the_venue_rejects_or_that_ends_with_its_session_gives_back_what_it_blocked() {
+    let life = Life::begin("10000.00");
+    for (report, filled) in [("rejected", 0), ("expired", 0), ("expired", 3)] {
+        let order = life.placed(limit_order("buy", 10, "100.00"));
+        assert_eq!(life.blocked(), "1000.00");
+        if report == "expired" {
+            life.told(&order, "accepted");
+        }
+        if filled > 0 {
+            life.filled(&order, &format!("T-{order}"), filled, "100.00");
+        }
+        life.told(&order, report);
+        life.stands(&order, report);
+        assert_eq!(life.seen(&order).at("/filled"), &json!(filled));
+        assert_eq!(life.blocked(), "0.00");
+    }
+    life.story.server.verify();
+}
+
+#[test]
+fn a_cancellation_that_the_venue_refuses_leaves_the_order_as_it_was() {
+    let life = Life::begin("10000.00");
+    let order = life.placed(limit_order("buy", 10, "100.00"));
+    life.told(&order, "accepted");
+    let key = tests::key();
+    life.client.ask("DELETE", &format!("{ORDERS}/{order}"), &[("Idempotency-Key", &key)], None).must_be(201);
+    assert_eq!(life.seen(&order).text_at("/waiting/request"), "cancellation");
+    life.told(&order, "rejected");
+    life.stands(&order, "open");
+    assert_eq!((life.blocked(), life.seen(&order).at("/waiting")), ("1000.00".to_owned(), &Value::Null));
+    life.filled(&order, "T1", 10, "100.00");
+    life.stands(&order, "filled");
+    life.story.server.verify();
+}
+
+#[test]
+fn a_disclosed_quantity_and_the_id_of_an_algorithm_go_with_the_order() {
+    let life = Life::begin("10000.00");
+    let order = life.placed(order("buy", 20, json!({ "disclosed_quantity": 5, "algo_id": "ALG1" })));
+    let entry = life.last_entry();
+    assert_eq!(entry["command"]["by"]["algo_id"], "ALG1", "{entry}");
+    let asked = life.story.venue.get("/v1/venue/requests");
+    assert_eq!(asked.row("order_id", &order)["disclosed_quantity"], 5);
+    life.told(&order, "accepted");
+    let seen = life.seen(&order);
+    assert_eq!((seen.at("/disclosed_quantity"), seen.text_at("/algo_id")), (&json!(5), "ALG1"));
+    life.story.server.verify();
 }

@@ -17,7 +17,7 @@ use event_log::{
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -206,6 +206,8 @@ async fn without_a_store_and_with_one_the_log_is_the_same() {
 struct Away {
     kept: Snapshots,
     is_away: Arc<AtomicBool>,
+    /// How many items each save held.
+    saved: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Away {
@@ -225,6 +227,7 @@ impl SnapshotStore for Away {
         self.ask(self.kept.state(place))
     }
     fn save(&self, place: Place, save: Save) -> BoxFuture<'_, Result<(), Error>> {
+        self.saved.lock().expect("nobody panics here").push(save.items.len());
         self.ask(self.kept.save(place, save))
     }
     fn items(&self, place: Place, keys: Vec<Box<str>>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>, Error>> {
@@ -245,6 +248,27 @@ impl SnapshotStore for Away {
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {
         self.ask(self.kept.forget(place))
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_adds_only_the_books_that_changed_since_the_one_before() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
+    let config = || Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
+    let running = started(&log, config()).await;
+    for number in 0..7 {
+        insist(&running, client(&name(number), "open", open())).await;
+    }
+    running.stop().await;
+    check(&log, &store.kept).await;
+    store.saved.lock().expect("nobody panics here").clear();
+    let running = started(&log, config()).await;
+    for number in 0..20 {
+        insist(&running, client("A3", &format!("d{number}"), deposit("1.00"))).await;
+    }
+    running.stop().await;
+    check(&log, &store.kept).await;
+    let saved = store.saved.lock().expect("nobody panics here").clone();
+    assert!(saved.len() > 1 && saved.iter().all(|items| *items == 1), "{saved:?}");
 }
 
 #[tokio::test(start_paused = true)]
