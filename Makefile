@@ -28,7 +28,7 @@ test-cluster: ## tell the stories of one process again, of api, writer, projecto
 	@$(CARGO) build --locked --workspace --bins --tests
 	@eval "$$(deploy/local/services env)" && BAHI_TESTS_ON=cluster $(CARGO) test --locked --no-fail-fast --package tests $(CLUSTER_STORIES:%=--test %)
 
-faults: ## kill, stop and double processes and services under 2,000 orders per second, in release; BAHI_SEED=7 chooses the moments
+faults: ## kill, stop and double processes and services under 2,400 orders per second, in release; BAHI_SEED=7 chooses the moments
 	@deploy/local/services up
 	@$(CARGO) build --locked --release --workspace --bins
 	@eval "$$(deploy/local/services env)" && BAHI_FAULTS=all $(CARGO) test --locked --release --package tests --test faults -- --nocapture --test-threads 1
