@@ -28,6 +28,10 @@ pub fn start(service: &'static str) -> Result<Traces, Error> {
     if !ENDPOINTS.into_iter().any(is_named) {
         return Ok(Traces(None));
     }
+    let is_secret = |name: &str| std::env::var(name).is_ok_and(|value| value.starts_with("https:"));
+    if let Some(name) = ENDPOINTS.into_iter().find(|name| is_secret(name)) {
+        return Err(Error::Usage(format!("{name}: collectors are spoken to without TLS: name one by http://")));
+    }
     let unusable = |why: &dyn std::fmt::Display| Error::Usage(format!("the collector of traces: {why}"));
     let exporter = SpanExporter::builder().with_http().build().map_err(|why| unusable(&why))?;
     let resource = Resource::builder();

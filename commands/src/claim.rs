@@ -22,6 +22,8 @@ use tokio::sync::oneshot;
 
 /// The first and the longest wait before a claim is tried again.
 const BACK_OFF_MS: (u64, u64) = (10, 2_000);
+/// After how many look-ups in a row without an answer a store is no more asked for a while, though it answers in part.
+const UNANSWERED_MAX: u32 = 5;
 
 impl<S: Subject> Writer<S> {
     /// Reads the partition into a fresh subject, from its snapshot on: once after each failure, not at each try to claim.
@@ -47,10 +49,23 @@ impl<S: Subject> Writer<S> {
         self.subject.reset();
         self.state.reader = Reader::default();
         let Some(snapshots) = &mut self.state.snapshots else { return };
-        let (state, due) = match snapshots.begin(log).await {
+        if self.state.unanswered >= UNANSWERED_MAX {
+            return self.without_snapshots("it does not answer look-ups");
+        }
+        let begun = loop {
+            match snapshots.begin(log).await {
+                // The store may be well, and is not to be given up for a log that is away.
+                Err(error @ event_log::Error::Unreachable { .. }) if !*self.stop.borrow() => {
+                    tracing::warn!(topic = %S::TOPIC, partition = self.partition, %error, "the log cannot be asked; trying again");
+                    tokio::time::sleep(Duration::from_millis(BACK_OFF_MS.1)).await;
+                }
+                begun => break begun,
+            }
+        };
+        let (state, due) = match begun {
             Ok(None) => return,
             Ok(Some(begun)) => begun,
-            Err(error) => return self.without_snapshots(&error),
+            Err(error) => return self.without_snapshots(&error.to_string()),
         };
         let restored = match state.blob.split_first_chunk() {
             Some((micros, blob)) => self.subject.restore(blob, due).map(|()| i64::from_le_bytes(*micros)),
@@ -76,13 +91,14 @@ impl<S: Subject> Writer<S> {
         self.state.reader = Reader::default();
         let Some(snapshots) = &mut self.state.snapshots else { return };
         if let Err(error) = snapshots.start_over().await {
-            self.without_snapshots(&error);
+            self.without_snapshots(&error.to_string());
         }
     }
 
     /// Goes on without a store that cannot be asked, with all in memory, until it answers again.
-    fn without_snapshots(&mut self, error: &event_log::Error) {
-        tracing::error!(topic = %S::TOPIC, partition = self.partition, %error, "snapshots fail; the log is folded from its start, and all is kept in memory until they answer again");
+    fn without_snapshots(&mut self, reason: &str) {
+        self.state.unanswered = 0;
+        tracing::error!(topic = %S::TOPIC, partition = self.partition, reason, "snapshots fail; the log is folded from its start, and all is kept in memory until they answer again");
         self.state.parked = self.state.snapshots.take();
         self.state.outages += 1;
         self.outcomes.set_older(None);
@@ -104,17 +120,21 @@ impl<S: Subject> Writer<S> {
         {
             tracing::warn!(topic = %S::TOPIC, partition = self.partition, %error, "{FOLDED_AGAIN}");
             self.state.failures += 1;
+            self.state.unanswered += 1;
             self.back_off(self.state.failures).await;
             self.restore(log).await;
             return false;
         }
+        self.state.unanswered = 0;
         let warmed = found.map_err(|error| error.to_string()).and_then(|found| {
             let mut items = cold.iter().zip(found.items);
             items.try_for_each(|(key, item)| self.subject.warm(key, item.as_deref()))
         });
         if let Err(reason) = &warmed {
             tracing::warn!(topic = %S::TOPIC, partition = self.partition, reason, "a snapshot fails; the log is folded again");
-            self.start_over().await;
+            // A save under way is waited for first: what it holds is forgotten with the rest.
+            self.state.distrusted = true;
+            self.restore(log).await;
         }
         warmed.is_ok()
     }

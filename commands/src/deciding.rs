@@ -118,7 +118,8 @@ impl<S: Subject> Writer<S> {
             after,
             source,
             kinds: written.kinds,
-            traceparent: step.traceparent(),
+            // Where this process tells no steps, its readers follow the request.
+            traceparent: step.traceparent().or_else(|| S::traceparent(&command.item).map(Into::into)),
         };
         let bytes = written.value.len();
         let record = Record { key: Some(written.key), headers, value: written.value };

@@ -4,10 +4,13 @@
 //! A writer adds keys before they leave its memory. Those of a snapshot that it found are read beside its work, which
 //! takes a while where there are many; until all are read, any key may be there and is asked about.
 
-use crate::{known::Key, snapshots::lineage_of};
+use crate::{
+    known::Key,
+    snapshots::{is_damage, lineage_of},
+};
 use event_log::{
-    Error,
-    snapshot::{Place, SnapshotStore, filter::Filter},
+    BoxFuture, Error,
+    snapshot::{Place, SnapshotStore, State, filter::Filter},
 };
 use parking_lot::RwLock;
 use std::{
@@ -61,30 +64,42 @@ impl SavedKeys {
         keys.into_iter().for_each(|key| filters.add(key));
     }
 
-    /// Reads all keys of a place, again and again until it can; gives up once the place is of another lineage.
-    pub(crate) async fn read(&self, store: Arc<dyn SnapshotStore>, place: Place, lineage: u128) {
-        loop {
-            match self.try_read(&*store, place, lineage).await {
-                Ok(is_own) => return self.is_whole.store(is_own, Ordering::Release),
-                Err(error) => {
-                    tracing::warn!(reader = place.reader, partition = place.partition, %error, "saved keys cannot be read; trying again");
-                    tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
-                }
+    /// Reads all keys of a place that was found with this lineage up to this offset; each part again and again until it
+    /// can. Gives up where what is stored is damaged, or of another lineage, or less than was found.
+    pub(crate) async fn read(&self, store: Arc<dyn SnapshotStore>, place: Place, (lineage, end): (u128, u64)) {
+        for first in 0..=u8::MAX {
+            match until_answered(place, || store.keys(place, first)).await {
+                Ok(keys) => self.add(&keys),
+                Err(_damaged) => return,
             }
         }
-    }
-
-    async fn try_read(&self, store: &dyn SnapshotStore, place: Place, lineage: u128) -> Result<bool, Error> {
-        for first in 0..=u8::MAX {
-            self.add(&store.keys(place, first).await?);
-        }
         // Asked afterwards: of one lineage keys are only added, and what is forgotten begins another.
-        Ok(store.state(place).await?.as_ref().and_then(lineage_of) == Some(lineage))
+        if let Ok(state) = until_answered(place, || store.state(place)).await {
+            let is_own = |state: &State| lineage_of(state) == Some(lineage) && state.reader.offset >= end;
+            self.is_whole.store(state.as_ref().is_some_and(is_own), Ordering::Release);
+        }
+    }
+}
+
+/// Asks until there is an answer; what is damaged answers no more.
+async fn until_answered<'a, T>(place: Place, ask: impl Fn() -> BoxFuture<'a, Result<T, Error>>) -> Result<T, Error> {
+    loop {
+        match ask().await {
+            Err(error) if !is_damage(&error) => {
+                tracing::warn!(reader = place.reader, partition = place.partition, %error, "saved keys cannot be read; trying again");
+                tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
+            }
+            answered => return answered,
+        }
     }
 }
 
 impl Filters {
     fn add(&mut self, key: &[u8; 16]) {
+        // What is read again, or saved again after a result that was not known, takes no more room.
+        if self.all.iter().any(|filter| filter.may_hold(key)) {
+            return;
+        }
         if self.keys >= self.room {
             let more = self.room.max(FIRST_KEYS);
             self.all.push(Filter::new(more));

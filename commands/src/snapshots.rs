@@ -64,6 +64,8 @@ pub(crate) struct Snapshots {
     /// Keys first used since the last hand-over.
     fresh: Keys,
     saving: Option<JoinHandle<Saved>>,
+    /// Whether a save found something else stored than what was known, or what it held is lost.
+    is_lost: bool,
     /// Which keys are stored, where the store is shared: elsewhere it knows that itself, and is near.
     saved_keys: Option<Arc<SavedKeys>>,
     reading: Option<JoinHandle<()>>,
@@ -90,6 +92,7 @@ impl Snapshots {
             bytes: 0,
             fresh: Keys::new(),
             saving: None,
+            is_lost: false,
             saved_keys: None,
             reading: None,
         }
@@ -134,6 +137,7 @@ impl Snapshots {
 
     /// Nothing is stored.
     fn has_none(&mut self) {
+        self.is_lost = false;
         self.reading.take().iter().for_each(JoinHandle::abort);
         self.saved_keys = self.store.is_shared().then(|| Arc::new(SavedKeys::none()));
     }
@@ -145,10 +149,10 @@ impl Snapshots {
         }
         // No more than there are entries.
         let saved = Arc::new(SavedKeys::unread(usize::try_from(self.onto).unwrap_or(usize::MAX)));
-        let (store, place, lineage) = (Arc::clone(&self.store), self.place, self.lineage);
+        let (store, place, found) = (Arc::clone(&self.store), self.place, (self.lineage, self.onto));
         let reading = Arc::clone(&saved);
         self.saved_keys = Some(saved);
-        self.reading = Some(tokio::spawn(async move { reading.read(store, place, lineage).await }));
+        self.reading = Some(tokio::spawn(async move { reading.read(store, place, found).await }));
     }
 
     /// A live entry of so many bytes was folded.
@@ -226,6 +230,7 @@ impl Snapshots {
                 true
             }
             Ok(Err((error, mut keys))) => {
+                self.is_lost |= matches!(error, Error::NotTheEnd { .. });
                 tracing::warn!(reader = self.place.reader, partition = self.place.partition, %error, "a snapshot was not saved");
                 keys.append(&mut self.fresh);
                 self.fresh = keys;
@@ -233,9 +238,15 @@ impl Snapshots {
             }
             Err(error) => {
                 tracing::error!(reader = self.place.reader, partition = self.place.partition, %error, "saving a snapshot ended badly");
+                self.is_lost = true;
                 false
             }
         }
+    }
+
+    /// Whether nothing can be saved any more until the log is folded again from what is stored.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     pub(crate) fn is_saving(&self) -> bool {

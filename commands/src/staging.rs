@@ -180,9 +180,11 @@ impl<S: Subject> Writer<S> {
             && !is_damage(error)
         {
             tracing::warn!(topic = %S::TOPIC, partition = self.partition, %error, "{FOLDED_AGAIN}");
+            self.state.unanswered += 1;
             self.state.ready.extend(staged);
             return Err(Lost);
         }
+        self.state.unanswered = 0;
         let taken = looked.map_err(|error| error.to_string()).and_then(|Looked { found, seqs }| {
             for (key, item) in cold.iter().zip(found.items) {
                 self.subject.warm(key, item.as_deref())?;

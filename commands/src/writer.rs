@@ -70,6 +70,8 @@ pub(crate) struct State<I> {
     /// Those whose store could not be asked, and how often that was so since one was last saved.
     pub parked: Option<Snapshots>,
     pub outages: u32,
+    /// Look-ups in a row that the store did not answer.
+    pub unanswered: u32,
     /// What the store says cannot be right: it is forgotten before the log is folded again.
     pub distrusted: bool,
     /// Keys whose decision could not be folded: they are refused when decided again.
@@ -101,6 +103,7 @@ impl<I> State<I> {
             snapshots: None,
             parked: None,
             outages: 0,
+            unanswered: 0,
             distrusted: false,
             poison: HashSet::new(),
             meters,
@@ -256,6 +259,9 @@ impl<S: Subject> Writer<S> {
                         self.state.outages = 0;
                     }
                     self.subject.saved(saved);
+                    if self.state.snapshots.as_ref().is_some_and(Snapshots::is_lost) {
+                        return Ended::Lost(self.abandon(&mut flying, next).await);
+                    }
                     self.cool();
                 }
                 () = tokio::task::yield_now(), if more => {}

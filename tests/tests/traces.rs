@@ -114,6 +114,13 @@ fn without_a_collector_nothing_is_followed_and_a_collector_that_is_away_holds_no
         server.operator().get(&format!("/v1/accounts/{account}"));
         assert!(server.stop().success());
     }
+    let refused = tests::binary::finish(
+        tests::binary::command(["serve", "--data", &folder.path().display().to_string()])
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped()),
+    );
+    assert!(refused.failed().contains("without TLS"));
     let out = tests::binary::run(["tail", "--json", "--data", &folder.path().display().to_string()]).succeeded();
     assert!(out.contains("T2"), "{out}");
 }
