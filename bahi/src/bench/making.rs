@@ -59,7 +59,8 @@ pub async fn make(log: Arc<dyn EventLog>, rounds: usize) -> Result<u64, Error> {
     Ok(records)
 }
 
-fn by() -> Arc<By> {
+/// As whom what a bench makes is recorded.
+pub fn by() -> Arc<By> {
     Arc::new(By { subject: "bench".into(), role: Submitter::Operator, session: None, origin: None, algo_id: None })
 }
 

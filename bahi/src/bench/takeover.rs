@@ -4,6 +4,7 @@
 
 use super::{
     Bench, disk,
+    making::by,
     place::Place,
     population,
     report::{Measure, Report},
@@ -19,7 +20,7 @@ use domain::{
     account,
     calendar::CalendarMode,
     cash,
-    command::{Command, Submitter},
+    command::Command,
     ids::{AccountId, CommandId},
     money::Money,
 };
@@ -156,10 +157,6 @@ fn config(store: &Store) -> commands::Config {
     config.wait = WAIT;
     config.snapshots = Some(Arc::clone(&store.0));
     config
-}
-
-fn by() -> Arc<By> {
-    Arc::new(By { subject: "bench".into(), role: Submitter::Operator, session: None, origin: None, algo_id: None })
 }
 
 /// Has a writer of this process answer so many deposits, and leaves it as a crash would.
