@@ -22,7 +22,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How many of the last lines a failed story shows of the server's own words.
 const LAST_LINES: usize = 30;
 
-/// A server process; killed when it is dropped.
+/// A server process; killed when it is dropped, and what it recorded is then verified, every decision made again.
 pub struct Server {
     child: Child,
     data: PathBuf,
@@ -34,6 +34,8 @@ pub struct Server {
     topics: Option<Topics>,
     /// The other processes that it needs.
     beside: Vec<Server>,
+    /// How `bahi verify` finds what it recorded, at its end; none if it records nothing itself.
+    recorded: Option<Vec<String>>,
 }
 
 /// Lines read so far from a pipe.
@@ -70,7 +72,9 @@ impl Server {
         let data = data.to_path_buf();
         let mut command = binary::command(["serve", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(&data).args(args).envs(variables.iter().copied());
-        Server::spawn(&mut command, data)
+        let mut server = Server::spawn(&mut command, data);
+        server.recorded = Some(server.how_it_is_verified(args));
+        server
     }
 
     /// An api, a writer, a projector and, if the arguments say so, the simulated venue, around these topics.
@@ -91,6 +95,7 @@ impl Server {
         });
         let mut server = topics.role("api", data, args, variables);
         (server.beside, server.topics) = (beside, Some(topics));
+        server.recorded = Some(server.how_it_is_verified(args));
         server
     }
 
@@ -107,8 +112,8 @@ impl Server {
         let err = follow(child.stderr.take());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let written = LastWrite::default();
-        let (topics, beside) = (None, Vec::new());
-        let mut server = Server { child, data, address: nowhere, out, err, written, topics, beside };
+        let (topics, beside, recorded) = (None, Vec::new(), None);
+        let mut server = Server { child, data, address: nowhere, out, err, written, topics, beside, recorded };
         server.address = wait_until("the address on standard output", || {
             server.must_run();
             server.printed().iter().find_map(|line| address_in(line))
@@ -212,6 +217,18 @@ impl Server {
         }
     }
 
+    /// The words that verify its log under the policy of its own words.
+    fn how_it_is_verified(&self, args: &[&str]) -> Vec<String> {
+        let policy = args.iter().position(|word| *word == "--policy").map_or(&[][..], |at| &args[at..at + 2]);
+        let words = ["verify", "--redecide"].into_iter().chain(self.log()).chain(policy.iter().copied());
+        words.map(str::to_owned).collect()
+    }
+
+    /// For a story that damages the log on purpose: it is not verified at its end.
+    pub fn will_not_be_clean(&mut self) {
+        self.recorded = None;
+    }
+
     /// The processes beside it: writers, venues.
     pub fn beside(&mut self) -> &mut Vec<Server> {
         &mut self.beside
@@ -251,12 +268,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if thread::panicking() {
+        let panicking = thread::panicking();
+        if panicking {
             eprintln!("the server's last words:\n{}", self.last_words());
         }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(words) = self.recorded.take().filter(|_| !panicking) {
+            binary::run(words).succeeded();
+        }
     }
 }
 
