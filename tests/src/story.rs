@@ -196,11 +196,15 @@ fn ist(days_ago: i64) -> OffsetDateTime {
     then.replace_nanosecond(0).expect("0 is a nanosecond")
 }
 
+/// Seconds until the day in India ends, and with it the always-open session.
+pub fn seconds_of_today_left() -> u64 {
+    ist(0).time().duration_until(time::Time::MIDNIGHT).whole_seconds().unsigned_abs()
+}
+
 /// Waits, once a day at most, until the day in India has just begun: the always-open session ends with it, and intraday
 /// orders before.
 pub fn until_midnight_is_far() {
-    let left = |now: OffsetDateTime| now.time().duration_until(time::Time::MIDNIGHT);
-    while left(ist(0)) < Duration::minutes(11) {
+    while seconds_of_today_left() < 11 * 60 {
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
 }

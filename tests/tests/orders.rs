@@ -191,6 +191,35 @@ fn a_change_stays_requested_and_its_blocks_stay_until_the_venue_answers() {
 }
 
 #[test]
+fn a_venue_may_change_an_order_to_another_quantity_and_price_than_was_asked() {
+    let life = Life::begin("10000.00");
+    let order = life.placed(limit_order("buy", 10, "90.00"));
+    life.told(&order, "accepted");
+    let modified = |quantity: i64, price: &str| {
+        let body = json!({
+            "account": "ACC1", "order_id": order, "report": "modified", "quantity": quantity, "price": price,
+            "at": moment(0)
+        });
+        life.story.venue.post("/v1/venue/reports", body)
+    };
+    life.changed(&order, json!({ "quantity": 20, "price": "95.00" })).must_be(201);
+    assert_eq!(life.blocked(), "1900.00");
+    modified(15, "94.00").must_be(201);
+    let seen = life.seen(&order);
+    assert_eq!((seen.at("/quantity"), seen.text_at("/price"), seen.at("/waiting")), (&json!(15), "94.00", &Value::Null));
+    assert_eq!(life.blocked(), "1410.00");
+    // Asked by nobody, it is recorded and changes nothing.
+    modified(12, "93.00").must_be(201);
+    assert_eq!(life.last_entry()["events"][0]["data"]["applied"], false);
+    assert_eq!((life.seen(&order).at("/quantity"), life.blocked()), (&json!(15), "1410.00".to_owned()));
+    assert_eq!(modified(0, "94.00").must_be(400).text_at("/errors/0/pointer"), "/quantity");
+    life.filled(&order, "T1", 15, "94.00");
+    life.stands(&order, "filled");
+    assert_eq!(life.blocked(), "0.00");
+    life.story.server.verify();
+}
+
+#[test]
 fn reports_out_of_order_late_and_repeated_leave_one_true_order() {
     let life = Life::begin("10000.00");
     let order = life.placed(limit_order("buy", 10, "100.00"));
