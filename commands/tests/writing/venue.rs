@@ -8,9 +8,9 @@ use domain::{
     event::EventData,
     fund,
     ids::OrderId,
-    market::{DayNav, Scheme},
-    money::{Money, Nav, Quantity, Units},
-    order::{Cancel, Modify, OrderType, Validity},
+    market::{DayNav, DayPrice, Instrument, Scheme},
+    money::{Money, Nav, Percent, Price, Quantity, Units},
+    order::{Cancel, Modify, OrderType, Place, Refused, Rejected, Validity},
     time::Date,
 };
 use event_log::memory::Memory;
@@ -30,7 +30,7 @@ async fn funded(log: &Memory, config: Config) -> Running {
     running
 }
 
-async fn place(running: &Running, key: &str, order: domain::order::Place) -> OrderId {
+async fn place(running: &Running, key: &str, order: Place) -> OrderId {
     let placed = accepted(running.desk.submit(client("A", key, order)).await);
     OrderId { account: account("A"), seq: placed.outcome.seq }
 }
@@ -95,9 +95,134 @@ async fn changes_cancellations_and_immediate_orders_are_answered_at_once() {
     accepted(running.desk.submit(client("A", "c", Cancel { order_id, due_to: None })).await);
     let cancelled = await_entry(&log, of("order_cancelled")).await;
     assert_eq!(cancelled.command.id, "cancel/A-3/7");
-    let ioc = domain::order::Place { validity: Validity::Ioc, ..buy(1, "2400.00") };
+    let ioc = Place { validity: Validity::Ioc, ..buy(1, "2400.00") };
     let ioc = place(&running, "ioc", ioc).await;
     await_entry(&log, |entry| entry.command.id == format!("ioc/{ioc}").as_str()).await;
+    running.stop().await;
+}
+
+const OFF_TICK: &str = "the price is not a whole number of ticks";
+const OFF_BAND: &str = "the price is outside the band";
+
+/// A listing whose ticks are of 0.05 and whose prices are 2000.00 to 3000.00; no venue is at work.
+async fn quiet(log: &Memory, clock: &Arc<Driven>) -> Running {
+    let running = funded(log, config(clock)).await;
+    let close = Price::parse("2500.00").unwrap();
+    let day = DayPrice {
+        instrument: reliance().instrument,
+        date: Date::parse("2026-11-23").unwrap(),
+        open: close,
+        high: close,
+        low: close,
+        close,
+        previous_close: None,
+        volume: None,
+        corrects: None,
+    };
+    accepted(running.desk.submit_fact(fact("close", day)).await);
+    running
+}
+
+/// The exchange changes its rules: ticks of 0.10, prices of 2250.00 to 2750.00.
+async fn narrow(running: &Running) {
+    let (tick_size, band_percent) = (Some(Price::parse("0.10").unwrap()), Some(Percent::whole(10)));
+    let narrower = Instrument { tick_size, band_percent, corrects: Some(1), ..reliance() };
+    accepted(running.desk.submit_fact(fact("narrow", narrower)).await);
+}
+
+/// What the venue said to an order, or to what was asked of it, under this key.
+async fn said(log: &Memory, key: String) -> EventData {
+    let entry = await_entry(log, |entry| entry.command.by.role == Submitter::Venue && entry.command.id == key).await;
+    entry.events[0].data.clone()
+}
+
+#[tokio::test]
+async fn prices_that_passed_the_book_and_no_longer_fit_the_listing_are_rejected_by_the_venue_with_its_reason() {
+    let (log, clock) = (Memory::new(1), Driven::at(MORNING));
+    let running = quiet(&log, &clock).await;
+    let stop = |trigger: &str, price: Option<&str>| Place {
+        order_type: if price.is_some() { OrderType::Sl } else { OrderType::SlM },
+        trigger_price: Some(Price::parse(trigger).unwrap()),
+        price: price.map(|price| Price::parse(price).unwrap()),
+        ..buy(1, "1.00")
+    };
+    let cases = [
+        (buy(1, "2450.05"), Some(OFF_TICK)),
+        (stop("2600.05", None), Some(OFF_TICK)),
+        (stop("2600.05", Some("2610.00")), Some(OFF_TICK)),
+        (stop("2600.00", Some("2610.05")), Some(OFF_TICK)),
+        (buy(1, "2249.90"), Some(OFF_BAND)),
+        (buy(1, "2750.10"), Some(OFF_BAND)),
+        (stop("2750.10", None), Some(OFF_BAND)),
+        (stop("2700.00", Some("2750.10")), Some(OFF_BAND)),
+        // The tick is looked at first.
+        (buy(1, "2950.05"), Some(OFF_TICK)),
+        // What fits is taken to its very ends, and what names no price is not held to one.
+        (buy(1, "2250.00"), None),
+        (stop("2750.00", None), None),
+        (market_buy(1), None),
+    ];
+    let mut orders = Vec::new();
+    for (number, (order, wanted)) in cases.into_iter().enumerate() {
+        orders.push((place(&running, &format!("o{number}"), order.clone()).await, order, wanted));
+    }
+    narrow(&running).await;
+    running.stop().await;
+    let running = started(&log, simulated(&clock, CalendarMode::Exchange)).await;
+    for (order_id, order, wanted) in orders {
+        match (said(&log, format!("accept/{order_id}")).await, wanted) {
+            (EventData::OrderRejected(rejected), Some(reason)) => {
+                let Rejected { refused, cancelled, blocked, applied, flag, .. } = rejected;
+                assert_eq!(rejected.reason.as_deref(), Some(reason), "{order:?}");
+                assert_eq!((refused, cancelled), (Refused::Order, Quantity::new(1)), "{order:?}");
+                assert_eq!((blocked, applied, flag), (None, true, None), "{order:?}");
+            }
+            (EventData::OrderAccepted(_), None) => {}
+            (said, _) => panic!("{said:?} to {order:?}"),
+        }
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_to_a_price_that_no_longer_fits_is_rejected_with_the_reason_and_the_order_stands() {
+    let (log, clock) = (Memory::new(1), Driven::at(MORNING));
+    quiet(&log, &clock).await.stop().await;
+    let running = started(&log, simulated(&clock, CalendarMode::Exchange)).await;
+    let mut orders = Vec::new();
+    for (key, price, reason) in [("tick", "2450.05", OFF_TICK), ("band", "2100.00", OFF_BAND)] {
+        let order_id = place(&running, key, buy(2, "2400.00")).await;
+        assert!(matches!(said(&log, format!("accept/{order_id}")).await, EventData::OrderAccepted(_)));
+        orders.push((order_id, price, reason));
+    }
+    running.stop().await;
+    let running = started(&log, config(&clock)).await;
+    for (order_id, price, _) in &orders {
+        let modify = Modify {
+            order_id: *order_id,
+            quantity: None,
+            price: Some(Price::parse(price).unwrap()),
+            trigger_price: None,
+            order_type: None,
+            validity: None,
+        };
+        insist(&running, client("A", price, modify)).await;
+    }
+    narrow(&running).await;
+    running.stop().await;
+    let running = started(&log, simulated(&clock, CalendarMode::Exchange)).await;
+    for (order_id, _, reason) in orders {
+        let EventData::OrderRejected(rejected) = said(&log, format!("modify/{order_id}/1")).await else {
+            panic!("it is rejected");
+        };
+        assert_eq!((rejected.refused, rejected.reason.as_deref()), (Refused::Modification, Some(reason)));
+        assert_eq!((rejected.cancelled, rejected.blocked), (Quantity::ZERO, Money::parse("4800.00").ok()));
+        // It stands as it was, and trades at its own price.
+        clock.advance_ms(1);
+        let at = commands::Clock::now(&*clock).to_string();
+        accepted(running.desk.submit_fact(fact(&format!("down/{order_id}"), last("2399.00", &at))).await);
+        assert_eq!(filled(&log, order_id).await.quantity, Quantity::new(2));
+    }
     running.stop().await;
 }
 
@@ -107,7 +232,7 @@ async fn partial_fills_add_up_and_a_restart_goes_on_where_it_was() {
     let without = funded(&log, config(&clock)).await;
     let mut orders = Vec::new();
     for number in 0..12 {
-        let order = domain::order::Place { order_type: OrderType::Market, price: None, ..buy(9, "1.00") };
+        let order = Place { order_type: OrderType::Market, price: None, ..buy(9, "1.00") };
         orders.push(place(&without, &format!("o{number}"), order).await);
     }
     without.stop().await;
