@@ -26,6 +26,7 @@ struct Apart {
 struct Process {
     writing: Writing,
     given: watch::Sender<BTreeSet<Partition>>,
+    log: Arc<dyn EventLog>,
 }
 
 impl Process {
@@ -35,6 +36,12 @@ impl Process {
         let mut served = self.writing.served();
         let serves = served.wait_for(|served| wanted.is_subset(served));
         tokio::time::timeout(LIMIT, serves).await.expect("within the limit").expect("it is at work");
+    }
+
+    /// Lets what is under way land; what the log holds by then is decided again.
+    async fn stop(self) {
+        self.writing.stop().await;
+        decided_again(&*self.log).await;
     }
 }
 
@@ -52,8 +59,8 @@ impl Apart {
 
     async fn process_over(&self, log: Arc<dyn EventLog>, config: Config) -> Process {
         let (given, gives) = watch::channel(BOTH.into());
-        let writing = write(log, self.requests(), config, gives).await.unwrap();
-        Process { writing, given }
+        let writing = write(Arc::clone(&log), self.requests(), config, gives).await.unwrap();
+        Process { writing, given, log }
     }
 
     async fn process(&self) -> Process {
@@ -75,7 +82,7 @@ async fn commands_are_answered_in_the_ledger_each_by_one_entry_at_its_own_source
     let batch = (0..100).map(|number| client("A", &format!("b{number}"), deposit("1.00"))).collect();
     let seqs: Vec<_> = remote.desk.submit_all(batch).await.into_iter().map(|a| accepted(a).outcome.seq).collect();
     assert_eq!(seqs, (4..104).collect::<Vec<_>>());
-    process.writing.stop().await;
+    process.stop().await;
     let entries = live(&apart.log).await;
     assert_eq!(entries.iter().map(|entry| entry.source).collect::<Vec<_>>(), (0..103).collect::<Vec<_>>());
     let asked = apart.put.read(Topic::Ledger, 0, 0, 1_000).await.unwrap();
@@ -115,7 +122,7 @@ async fn a_key_that_another_desk_used_has_its_first_outcome_and_an_entry_that_re
     assert_eq!(refused.code, Rejection::IdempotencyKeyReused);
     let outcome = other.desk.outcome(&other_content.account, Submitter::Client, &other_content.id).await.unwrap();
     assert_eq!(outcome.outcome, first.outcome, "one key, one outcome");
-    process.writing.stop().await;
+    process.stop().await;
 }
 
 #[tokio::test]
@@ -132,6 +139,7 @@ async fn starts_at_last_plus_one_not_group_offset() {
         // A crash: nothing is said to anybody.
         drop(process);
     }
+    decided_again(&apart.log).await;
     let sources: Vec<_> = live(&apart.log).await.iter().map(|entry| entry.source).collect();
     assert_eq!(sources, [0, 1, 2]);
 }
@@ -141,7 +149,7 @@ async fn command_log_start_beyond_last_halts() {
     let apart = Apart::new();
     let (process, remote) = (apart.process().await, apart.desk().await);
     accepted(remote.desk.submit(client("A", "open", open())).await);
-    process.writing.stop().await;
+    process.stop().await;
     // The same requests by name, with nothing in them.
     let lost = Apart { put: apart.log.requests(), log: apart.log.clone(), clock: Arc::clone(&apart.clock) };
     let process = lost.process().await;
@@ -149,7 +157,7 @@ async fn command_log_start_beyond_last_halts() {
     let asked = lost.put.append(Topic::Ledger, 0, None, vec![asked_open(&apart).await]).await.unwrap();
     assert_eq!(asked, 0);
     assert!(!process.writing.served().borrow().contains(&(Topic::Ledger, 0)));
-    process.writing.stop().await;
+    process.stop().await;
     assert_eq!(live(&apart.log).await.len(), 1, "nothing was answered over what was lost");
 }
 
@@ -162,7 +170,7 @@ async fn topic_id_change_halts() {
     let apart = Apart::new();
     let (process, remote) = (apart.process().await, apart.desk().await);
     accepted(remote.desk.submit(client("A", "open", open())).await);
-    process.writing.stop().await;
+    process.stop().await;
     // Other requests, as many of them.
     let other = Apart { put: Memory::new(1), log: apart.log.clone(), clock: Arc::clone(&apart.clock) };
     let asked = asked_open(&apart).await;
@@ -176,6 +184,7 @@ async fn topic_id_change_halts() {
     assert!(writing.served().borrow().is_empty());
     writing.stop().await;
     drop(given);
+    decided_again(&apart.log).await;
     assert_eq!(apart.log.tail(Topic::Ledger, 0).await.unwrap(), before, "it does not even claim");
 }
 
@@ -193,7 +202,7 @@ async fn a_request_that_is_none_halts_its_partition_and_nothing_behind_it_is_ans
     let halted = served.wait_for(|served| !served.contains(&(Topic::Ledger, 0)));
     tokio::time::timeout(LIMIT, halted).await.expect("within the limit").expect("it is at work");
     accepted(remote.desk.submit_fact(fact("list", reliance())).await);
-    process.writing.stop().await;
+    process.stop().await;
     assert_eq!(live(&apart.log).await.len(), 1);
 }
 
@@ -222,7 +231,7 @@ async fn another_process_takes_over_and_every_command_is_answered_once() {
         for answer in asked {
             answered(answer.await.unwrap());
         }
-        next.writing.stop().await;
+        next.stop().await;
     }
     let entries = live(&apart.log).await;
     let first: Vec<_> = entries.iter().filter(|e| e.outcome != event_schemas::Outcome::Repeat).collect();
@@ -268,7 +277,7 @@ async fn kill9_storm_each_command_one_live_entry() {
     for (key, answer) in asked {
         told.push((key, answered(answer.await.unwrap()).outcome));
     }
-    standing.writing.stop().await;
+    standing.stop().await;
     let entries = live(&apart.log).await;
     for (key, outcome) in &told {
         let own: Vec<_> = entries.iter().filter(|entry| entry.command.id == key.as_str()).collect();
@@ -292,7 +301,7 @@ async fn ledger_rebuilds_without_commands() {
         };
         told.push((command.id, answered(remote.desk.submit(command).await).outcome));
     }
-    process.writing.stop().await;
+    process.stop().await;
     let Apart { log, clock, put } = apart;
     // The commands are gone for good: the ledger holds them with what was decided.
     drop((remote, put));
@@ -317,8 +326,8 @@ async fn two_processes_forced_on_one_partition_answer_every_command_once() {
     for number in 0..40 {
         answered(remote.desk.submit(client("A", &format!("{number}"), deposit("1.00"))).await);
     }
-    one.writing.stop().await;
-    other.writing.stop().await;
+    one.stop().await;
+    other.stop().await;
     let entries = live(&apart.log).await;
     assert_eq!(entries.iter().map(|entry| entry.source).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
 }
@@ -400,8 +409,8 @@ async fn zombie_paused_across_failover_changes_nothing() {
     let batch = apart.log.follow(Topic::Ledger, 0, landed).next().await.unwrap();
     assert_eq!(batch[0].record.headers.ce_type, RecordKind::Entry);
     accepted(remote.desk.submit(client("A", "d3", deposit("9.00"))).await);
-    zombie.writing.stop().await;
-    next.writing.stop().await;
+    zombie.stop().await;
+    next.stop().await;
     assert!(dead(&apart.log).await >= 1, "what it appended is dead by the rule");
     let entries = live(&apart.log).await;
     assert_eq!(entries.len(), before + 1);
@@ -426,12 +435,12 @@ async fn due_work_goes_through_the_requests_and_is_done_once() {
     apart.clock.set("2026-11-24T15:31:00+05:30");
     let expired = await_entry(&apart.log, |entry| entry.command.id == "expire/A-5").await;
     assert_eq!(expired.command.by.role, Submitter::System);
-    process.writing.stop().await;
+    process.stop().await;
     apart.clock.advance_ms(60_000);
     let process = apart.process().await;
     process.serves(&BOTH).await;
     accepted(remote.desk.submit(client("A", "late", deposit("1.00"))).await);
-    process.writing.stop().await;
+    process.stop().await;
     let entries = live(&apart.log).await;
     assert_eq!(entries.iter().filter(|entry| entry.command.kind == "expire_order").count(), 3);
     assert_eq!(entries.len() as u64, apart.put.tail(Topic::Ledger, 0).await.unwrap(), "one entry for each request");
@@ -454,7 +463,7 @@ async fn a_command_waits_for_the_market_facts_it_names_and_what_was_made_up_is_r
     let (min_market, min_position) = after(9_999);
     let early = commands::Submission { min_market, min_position, ..client("A", "early", buy(1, "100.00")) };
     assert_eq!(refused(remote.desk.submit(early).await), Rejection::MarketBehind);
-    process.writing.stop().await;
+    process.stop().await;
 }
 
 #[tokio::test]
@@ -471,7 +480,7 @@ async fn the_venue_in_a_process_of_its_own_fills_orders() {
     let filled = |entry: &event_schemas::Entry<'_>| entry.command.kind == "record_fill";
     assert_eq!(await_entry(&apart.log, filled).await.command.by.role, Submitter::Venue);
     drop(venue);
-    process.writing.stop().await;
+    process.stop().await;
 }
 
 #[tokio::test]
@@ -491,7 +500,7 @@ async fn a_snapshot_shortens_the_start_and_keys_before_it_keep_their_outcome() {
         accepted(remote.desk.submit(client(&format!("A{number}"), "open", open())).await);
         accepted(remote.desk.submit(client(&format!("A{number}"), "d", deposit("1.00"))).await);
     }
-    process.writing.stop().await;
+    process.stop().await;
     let process = apart.process_over(Arc::clone(&log), with_store()).await;
     // A desk that starts now folds only what came since the snapshot; older keys are looked up there.
     let later = remote::open(Arc::clone(&log), apart.requests(), with_store()).await.unwrap();
@@ -503,7 +512,7 @@ async fn a_snapshot_shortens_the_start_and_keys_before_it_keep_their_outcome() {
     }
     let new = accepted(later.desk.submit(client("A7", "new", deposit("1.00"))).await);
     assert_eq!(new.outcome.seq, 4, "open, deposit, and the entry that repeats it came before");
-    process.writing.stop().await;
+    process.stop().await;
     let repeats = live(&apart.log).await.iter().filter(|e| e.outcome == event_schemas::Outcome::Repeat).count();
     assert_eq!(repeats, 30);
 }

@@ -1,7 +1,10 @@
-//! What the tests of writing share: a clock that they move, commands in few words, a started desk.
+//! What the tests of writing share: a clock that they move, commands in few words, a started desk whose log is decided
+//! again when it is stopped.
 #![allow(dead_code)]
 
-use commands::{Answer, Answered, By, Clock, Config, FactSubmission, OutcomeResult, Running, Submission, start};
+use commands::{
+    Answer, Answered, By, Clock, Config, FactSubmission, OutcomeResult, Running, Submission, redecide, start,
+};
 use domain::{
     account,
     calendar::CalendarMode,
@@ -11,6 +14,7 @@ use domain::{
     market::{Fact, Instrument, LastPrice},
     money::{Money, Percent, Price, Quantity},
     order::{self, OrderType, Product, Side, Validity},
+    policy::Policy,
     rejection::Rejection,
     time::Timestamp,
 };
@@ -19,7 +23,7 @@ use event_log::{
     rule::{Reader, Verdict},
 };
 use event_schemas::{Entry, decode_entry};
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, ops::Deref, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// The longest a test waits for a fact.
@@ -64,8 +68,46 @@ pub fn always_open(clock: &Arc<Driven>) -> Config {
     Config { calendar: CalendarMode::AlwaysOpen, ..config(clock) }
 }
 
-pub async fn started(log: &(impl EventLog + Clone + 'static), config: Config) -> Running {
-    start(Arc::new(log.clone()), config).await.unwrap()
+/// What was started over a log. It has to be stopped, as that decides again all that the log holds by then.
+pub struct Started {
+    running: Option<Running>,
+    log: Arc<dyn EventLog>,
+}
+
+impl Started {
+    pub async fn over(log: Arc<dyn EventLog>, config: Config) -> Self {
+        Self { running: Some(start(Arc::clone(&log), config).await.unwrap()), log }
+    }
+    pub async fn stop(mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+        decided_again(&*self.log).await;
+    }
+}
+
+impl Deref for Started {
+    type Target = Running;
+    fn deref(&self) -> &Running {
+        self.running.as_ref().expect("it was not stopped")
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        assert!(self.running.is_none() || std::thread::panicking(), "it was not stopped, nor its log decided again");
+    }
+}
+
+pub async fn started(log: &(impl EventLog + Clone + 'static), config: Config) -> Started {
+    Started::over(Arc::new(log.clone()), config).await
+}
+
+/// Whatever writers left in a log, deciding it again gives the same.
+pub async fn decided_again(log: &dyn EventLog) {
+    let policies = [Arc::new(Policy::default())].into_iter().collect();
+    let redecided = redecide(log, &policies, |_, _| {}).await.unwrap();
+    assert!(redecided.difference.is_none(), "{}", redecided.difference.unwrap());
 }
 
 pub fn by(role: Submitter) -> Arc<By> {

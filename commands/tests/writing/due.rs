@@ -6,7 +6,7 @@ use event_log::memory::Memory;
 
 const AFTER_CLOSE: &str = "2026-11-24T15:31:00+05:30";
 
-async fn with_orders(log: &Memory, clock: &std::sync::Arc<Driven>, orders: usize) -> commands::Running {
+async fn with_orders(log: &Memory, clock: &std::sync::Arc<Driven>, orders: usize) -> Started {
     let running = started(log, config(clock)).await;
     accepted(running.desk.submit_fact(fact("list", reliance())).await);
     insist(&running, client("A", "open", open())).await;

@@ -1,7 +1,7 @@
 //! What failing, lost, late and foreign appends leave behind: one entry for each command, and somebody who serves.
 
 use crate::common::*;
-use commands::{Answer, Config, start};
+use commands::{Answer, Config};
 use domain::{command::Submitter, order, order::ReportKind, rejection::Rejection};
 use event_log::{
     Error, EventLog, Headers, Record, RecordKind, Topic,
@@ -30,12 +30,12 @@ fn delay_after(log: &Memory, others: usize) -> Gate {
 async fn no_entry_before_own_claim_seen() {
     let (log, clock) = (Memory::new(1), Driven::at(MORNING));
     let gate = delay_after(&log, 1);
-    let starting = tokio::spawn(start(Arc::new(log.clone()), config(&clock)));
+    let starting = tokio::spawn(Started::over(Arc::new(log.clone()), config(&clock)));
     // The market is claimed first; then the ledger's claim is held.
     log.follow(Topic::Market, 0, 0).next().await.unwrap();
     assert!(!starting.is_finished());
     gate.open();
-    let running = starting.await.unwrap().unwrap();
+    let running = starting.await.unwrap();
     accepted(running.desk.submit(client("A", "open", open())).await);
     running.stop().await;
     let kinds: Vec<_> = records(&log).await.iter().map(|stored| stored.record.headers.ce_type).collect();
@@ -239,7 +239,7 @@ async fn late_claim_of_dead_writer_does_not_stall() {
 async fn nothing_is_half_applied_while_the_disk_is_full_and_it_goes_on_when_space_returns() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Driven::at(MORNING));
     let log = Arc::new(Sqlite::open(folder.path(), Options::default()).await.unwrap());
-    let running = start(Arc::clone(&log) as Arc<dyn EventLog>, config(&clock)).await.unwrap();
+    let running = Started::over(Arc::clone(&log) as Arc<dyn EventLog>, config(&clock)).await;
     insist(&running, client("A", "open", open())).await;
     log.limit(Some(1));
     let mut turned_away = 0;

@@ -21,7 +21,7 @@ fn simulated(clock: &Arc<Driven>, calendar: CalendarMode) -> Config {
     Config { simulated_venue: true, calendar, ..config(clock) }
 }
 
-async fn funded(log: &Memory, config: Config) -> Running {
+async fn funded(log: &Memory, config: Config) -> Started {
     let running = started(log, config).await;
     accepted(running.desk.submit_fact(fact("list", reliance())).await);
     accepted(running.desk.submit_fact(fact("p1", last("2500.00", MORNING))).await);
@@ -105,7 +105,7 @@ const OFF_TICK: &str = "the price is not a whole number of ticks";
 const OFF_BAND: &str = "the price is outside the band";
 
 /// A listing whose ticks are of 0.05 and whose prices are 2000.00 to 3000.00; no venue is at work.
-async fn quiet(log: &Memory, clock: &Arc<Driven>) -> Running {
+async fn quiet(log: &Memory, clock: &Arc<Driven>) -> Started {
     let running = funded(log, config(clock)).await;
     let close = Price::parse("2500.00").unwrap();
     let day = DayPrice {
