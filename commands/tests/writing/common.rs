@@ -268,7 +268,7 @@ pub async fn live(log: &impl EventLog) -> Vec<Entry<'static>> {
 }
 
 /// The first live entry that fits, waiting for it within the limit.
-pub async fn await_entry(log: &impl EventLog, fits: impl Fn(&Entry<'_>) -> bool) -> Entry<'static> {
+pub async fn await_entry(log: &(impl EventLog + ?Sized), fits: impl Fn(&Entry<'_>) -> bool) -> Entry<'static> {
     let mut follow = log.follow(Topic::Ledger, 0, 0);
     let mut reader = Reader::default();
     let waiting = async {

@@ -16,6 +16,8 @@ mod market;
 #[cfg(test)]
 mod redecide;
 #[cfg(test)]
+mod repeats;
+#[cfg(test)]
 mod snapshots;
 #[cfg(test)]
 mod venue;
