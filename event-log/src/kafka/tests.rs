@@ -5,11 +5,20 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    producer::{FutureProducer, FutureRecord},
+};
 use tokio::time::timeout;
 
 use super::{topics::Found, *};
-use crate::{contract::PARTITIONS, contract::record, event_log_contract};
+use crate::{
+    Headers, RecordKind,
+    contract::{PARTITIONS, record},
+    event_log_contract, requests,
+};
 
 /// Where `make services` starts a broker; another is named by `BAHI_KAFKA_BROKERS`.
 const BROKERS: &str = "127.0.0.1:29092";
@@ -79,25 +88,112 @@ async fn put_foreign(topic: &str) {
     producer.send(record, WAIT).await.expect("it lands");
 }
 
+/// A topic: what its name ends with, whether it holds requests, and which answers it has to do with.
+type Named = (&'static str, bool, Topic);
+const TOPICS: [Named; 4] = [
+    ("ledger", false, Topic::Ledger),
+    ("market", false, Topic::Market),
+    ("commands", true, Topic::Ledger),
+    ("facts", true, Topic::Market),
+];
+
+/// The log of answers, or that of the requests behind it.
+fn side(log: &Kafka, is_requests: bool) -> Arc<Kafka> {
+    let cluster = if is_requests { log.cluster.requests() } else { log.cluster.as_ref().clone() };
+    Arc::new(Kafka::over(Arc::new(cluster), log.partitions, log.commands_id).expect("it opens"))
+}
+
+/// A record that belongs there.
+fn fitting((_, is_requests, topic): Named, number: i64) -> Record {
+    let kind = match topic {
+        Topic::Ledger => RecordKind::Command,
+        Topic::Market => RecordKind::Fact,
+    };
+    let request = Headers::request(kind, number.to_string().into(), number, None);
+    let record = record("A", number);
+    if is_requests { Record { headers: request, ..record } } else { record }
+}
+
+/// What an operator reads of an error.
+fn told((_, is_requests, topic): Named, error: Error) -> String {
+    if is_requests { requests::named(error, topic).to_string() } else { error.to_string() }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_record_is_named_and_nothing_is_read_past_it() {
+async fn a_foreign_record_on_any_topic_is_named_and_nothing_is_read_past_it() {
+    let own = Own::applied().await;
+    let (one, two) = (own.open().await, own.open().await);
+    for named in TOPICS {
+        let (name, is_requests, topic) = named;
+        let log = side(&one, is_requests);
+        // The commands begin with the log's identity.
+        let start = log.tail(topic, 0).await.expect("the end");
+        let mut follow = log.follow(topic, 0, start);
+        assert_eq!(log.append(topic, 0, None, vec![fitting(named, 0)]).await.expect("it lands"), start);
+        assert_eq!(within(follow.next()).await.expect("it is followed").len(), 1);
+        put_foreign(&format!("{}.{name}", own.prefix)).await;
+        assert_eq!(log.append(topic, 0, None, vec![fitting(named, 1)]).await.expect("it lands"), start + 2);
+        let is_named = |error: &Error| match *error {
+            Error::Record { topic: of, partition, offset, .. } => (of, partition, offset) == (topic, 0, start + 1),
+            _ => false,
+        };
+        let followed = within(follow.next()).await;
+        assert!(followed.as_ref().is_err_and(is_named), "{name}: {followed:?}");
+        let again = within(follow.next()).await;
+        assert!(again.as_ref().is_err_and(is_named), "{name}: it is not passed over: {again:?}");
+        let other = side(&two, is_requests);
+        let before = other.read(topic, 0, 0, 10).await.expect("what is before it is read");
+        assert_eq!(before.len() as u64, start + 1, "{name}");
+        let read = other.read(topic, 0, start + 1, 10).await.expect_err("it is foreign");
+        assert!(is_named(&read), "{name}: {read:?}");
+        let said = told(named, read);
+        let wanted = format!("bahi.{name} partition 0 offset {} is not a record of Bahi", start + 1);
+        assert!(said.contains(&wanted) && said.contains("docs/OPERATING.md"), "{said}");
+    }
+}
+
+/// Deletes what is before an offset, as an operator's tool does or a limit on what is kept.
+async fn delete_before(topic: &str, partition: i32, offset: i64) {
+    let mut config = rdkafka::ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> =
+        config.set("bootstrap.servers", brokers()).create().expect("a client");
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+    let deleted = admin.delete_records(&before, &AdminOptions::new()).await.expect("the broker answers");
+    assert!(deleted.elements().iter().all(|element| element.error().is_ok()), "{deleted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_whose_head_was_deleted_is_named_and_read_no_further() {
     let own = Own::applied().await;
     let log = own.open().await;
-    let mut follow = log.follow(Topic::Ledger, 0, 0);
-    log.append(Topic::Ledger, 0, None, vec![record("A", 0)]).await.expect("it lands");
-    assert_eq!(within(follow.next()).await.expect("it is followed").len(), 1);
-    put_foreign(&format!("{}.ledger", own.prefix)).await;
-    log.append(Topic::Ledger, 0, None, vec![record("A", 1)]).await.expect("it lands");
-    let followed = within(follow.next()).await;
-    let named = |error: &Error| matches!(error, Error::Record { offset: 1, partition: 0, .. });
-    assert!(followed.as_ref().is_err_and(named), "{followed:?}");
-    let again = within(follow.next()).await;
-    assert!(again.as_ref().is_err_and(named), "it is not passed over: {again:?}");
-    let other = own.open().await;
-    let before = other.read(Topic::Ledger, 0, 0, 10).await.expect("what is before it is read");
-    assert_eq!(before.len(), 1);
-    let read = other.read(Topic::Ledger, 0, 1, 10).await;
-    assert!(read.as_ref().is_err_and(named), "{read:?}");
+    for named in TOPICS {
+        let (name, is_requests, topic) = named;
+        let records = (0..3).map(|number| fitting(named, number)).collect();
+        side(&log, is_requests).append(topic, 1, None, records).await.expect("they land");
+        delete_before(&format!("{}.{name}", own.prefix), 1, 2).await;
+        // A process that starts now, wherever it had come to.
+        let later = side(&log, is_requests);
+        let is_cut = |error: &Error| matches!(error, Error::Cut { topic: of, partition: 1, .. } if *of == topic);
+        let read = later.read(topic, 1, 2, 10).await;
+        assert!(read.as_ref().is_err_and(is_cut), "{name}: {read:?}");
+        for from in 0..4 {
+            let followed = within(later.follow(topic, 1, from).next()).await;
+            assert!(followed.as_ref().is_err_and(is_cut), "{name} from {from}: {followed:?}");
+        }
+        let said = told(named, later.tail(topic, 1).await.expect_err("it is cut"));
+        let wanted =
+            format!("bahi.{name} partition 1 has lost records ({}.{name}/1 has 2 to 3 left of it)", own.prefix);
+        assert!(said.contains(&wanted), "{said}");
+        later.tail(topic, 0).await.expect("the other partition is whole");
+    }
+    let requests = log.requests().expect("the requests open");
+    let tail = requests.tail(Topic::Ledger, 1).await.expect_err("it is cut");
+    assert!(tail.to_string().contains("bahi.commands partition 1 has lost records"), "{tail}");
+    // Without its first record nobody knows which log it is.
+    delete_before(&format!("{}.commands", own.prefix), 0, 1).await;
+    let refused = Kafka::open(&brokers(), &own.prefix).await.err().expect("the identity is gone");
+    assert!(refused.to_string().contains(&format!("{}.commands/0 has 1 to 1 left of it", own.prefix)), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,7 +356,7 @@ async fn requests_stand_apart_from_answers_behind_the_identity_of_the_log() {
     let requests = log.requests().expect("the requests open");
     assert_eq!(requests.id(), log.commands_id());
     let asked = |id: &str| {
-        let headers = crate::Headers::request(crate::RecordKind::Command, id.into(), 1, None);
+        let headers = Headers::request(RecordKind::Command, id.into(), 1, None);
         Record { key: Some("A".into()), headers, value: b"{}"[..].into() }
     };
     let first = requests.put(Topic::Ledger, 0, vec![asked("one"), asked("two")]).await.expect("they are put");
