@@ -5,6 +5,7 @@ mod files;
 mod kubernetes;
 mod numbers;
 mod pods;
+mod services;
 mod strimzi;
 mod words;
 
