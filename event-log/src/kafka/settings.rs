@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use crate::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX};
+
 /// How long an append may take before its result is called unknown. Shorter than a claim's time-out has to be, and
 /// long enough for a broker that restarts.
 pub(super) const DELIVERY_WAIT: Duration = Duration::from_secs(10);
@@ -15,6 +17,14 @@ const SESSION_WAIT: Duration = Duration::from_secs(6);
 const BATCH_BYTES: usize = 1_000_000;
 /// The most bytes of one request: the largest record of the port, its key, its headers, and what a batch adds.
 pub(super) const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// How many flights a producer has room for: the one that is sent, and the one before it, whose last records the client
+/// counts for a moment after they are known to have landed. A full queue would be a flight of unknown result.
+const FLIGHTS: usize = 2;
+/// The most requests under way to a broker: the most with which the client keeps records in order.
+const REQUESTS_UNDER_WAY: usize = 5;
+/// The longest that a lost answer waits to be asked for again; the first time it is [`RETRY_MS`].
+const RETRY_MS_MAX: u16 = 1000;
+const RETRY_MS: u16 = 20;
 /// The most bytes that a client fetches ahead of its reader.
 const AHEAD_KIB: usize = 32 << 10;
 
@@ -43,14 +53,24 @@ pub(super) fn appending(brokers: &str) -> ClientConfig {
     // Retries neither double nor reorder within one producer. What a producer leaves behind when it is replaced is
     // the ledger rule's to judge.
     config.set("enable.idempotence", "true");
-    // Far longer than a flight takes to be filled: a flight is flushed, never waited for.
+    // Also called queue.buffering.max.ms. Far longer than a flight takes to be filled: it is flushed, never waited for.
     config.set("linger.ms", "100");
+    // What waits does so in the queue of its partition, where it is refused as busy; the client's own queue, a gigabyte
+    // for each partition unless told otherwise, only has to take in what is sent.
+    config.set("queue.buffering.max.messages", (FLIGHTS * APPEND_RECORDS_MAX).to_string());
+    config.set("queue.buffering.max.kbytes", (FLIGHTS * APPEND_BYTES_MAX).div_ceil(1 << 10).to_string());
+    // A batch is made when the one before it has left for the broker, so that batches are full when a broker is slow.
+    config.set("queue.buffering.backpressure.threshold", "1");
     config.set("batch.size", BATCH_BYTES.to_string());
-    config.set("batch.num.messages", crate::APPEND_RECORDS_MAX.to_string());
+    config.set("batch.num.messages", APPEND_RECORDS_MAX.to_string());
     config.set("message.max.bytes", REQUEST_BYTES_MAX.to_string());
+    config.set("max.in.flight.requests.per.connection", REQUESTS_UNDER_WAY.to_string());
+    // Time ends a delivery, not a number of tries; a broker that waits for its copies waits no longer than we do.
     config.set("message.timeout.ms", DELIVERY_WAIT.as_millis().to_string());
-    // A lost answer is asked for again soon, within the time that a delivery has.
-    config.set("retry.backoff.ms", "20");
+    config.set("message.send.max.retries", i32::MAX.to_string());
+    config.set("request.timeout.ms", DELIVERY_WAIT.as_millis().to_string());
+    config.set("retry.backoff.ms", RETRY_MS.to_string());
+    config.set("retry.backoff.max.ms", RETRY_MS_MAX.to_string());
     // The partition is computed here (murmur2 of the key), so that both adapters agree; the client never chooses.
     config.set("partitioner", "murmur2");
     config
@@ -103,3 +123,6 @@ pub(super) fn grouping(brokers: &str, group: &str) -> ClientConfig {
 pub(super) fn administering(brokers: &str) -> ClientConfig {
     common(brokers, "topics")
 }
+
+#[cfg(test)]
+mod tests;

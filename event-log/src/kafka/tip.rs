@@ -199,3 +199,6 @@ fn run(followed: &Weak<Tip>) {
         tip.poll(&mut came);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use rdkafka::{
 };
 
 use super::*;
-use crate::contract::record;
+use crate::{VALUE_BYTES_MAX, contract::record};
 
 /// The longest that anything takes here: a delivery has ten seconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -84,6 +84,21 @@ async fn a_full_queue_refuses_at_once_and_what_waits_is_appended_in_order() {
         next += APPEND_RECORDS_MAX as u64;
     }
     assert_eq!(lands(queue.push(None, records(1))).await, next, "there is room again");
+    queue.close();
+}
+
+#[tokio::test]
+async fn the_largest_flights_one_right_after_another_find_room_in_the_client() {
+    let (_broker, queue) = started();
+    let large = |number| Record { value: vec![b'1'; VALUE_BYTES_MAX].into(), ..record("ACC1", number) };
+    let large: Vec<Record> = (0..).take(APPEND_BYTES_MAX / VALUE_BYTES_MAX).map(large).collect();
+    let flights = [records(APPEND_RECORDS_MAX), large];
+    let waiting: Vec<_> = flights.iter().cycle().take(8).map(|flight| queue.push(None, flight.clone())).collect();
+    let mut next = 0;
+    for (answered, flight) in waiting.into_iter().zip(flights.iter().cycle()) {
+        assert_eq!(lands(answered).await, next);
+        next += flight.len() as u64;
+    }
     queue.close();
 }
 
