@@ -1,25 +1,22 @@
 //! Kubernetes objects against the types of its API, those of release 1.33 and every one since; what is no object of the
-//! API itself is for other modules, but for kustomize's own file.
+//! API itself is for other modules.
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::Job,
-    core::v1::{Namespace, Service, ServiceAccount},
+    core::v1::{ConfigMap, Namespace, Service, ServiceAccount},
     networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// What kustomize's file says it is.
-pub const KUSTOMIZATION: &str = "kustomize.config.k8s.io/v1beta1";
 
 /// Whether an object reads as its type and nothing of it is left out then.
 pub fn check(object: &Value) -> Result<(), String> {
     let word = |name: &str| object[name].as_str().unwrap_or_default();
     let of_type = match (word("apiVersion"), word("kind")) {
+        ("v1", "ConfigMap") => reads::<ConfigMap>,
         ("v1", "Namespace") => reads::<Namespace>,
         ("v1", "Service") => reads::<Service>,
         ("v1", "ServiceAccount") => reads::<ServiceAccount>,
@@ -57,63 +54,4 @@ fn lost(value: &Value, written: &Value) -> Option<String> {
         }
         (value, written) => (value != written).then(String::new),
     }
-}
-
-/// What of kustomize's file is used here: <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/>.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only whether it reads is asked")]
-struct Kustomization {
-    api_version: String,
-    kind: String,
-    namespace: Option<String>,
-    resources: Vec<String>,
-    #[serde(default)]
-    labels: Vec<Labels>,
-    #[serde(default)]
-    images: Vec<Image>,
-    #[serde(default)]
-    config_map_generator: Vec<ConfigMap>,
-    #[serde(default)]
-    patches: Vec<Patch>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only whether it reads is asked")]
-struct Labels {
-    pairs: BTreeMap<String, String>,
-    include_templates: Option<bool>,
-    include_selectors: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only whether it reads is asked")]
-struct Image {
-    name: String,
-    new_name: Option<String>,
-    new_tag: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only whether it reads is asked")]
-struct ConfigMap {
-    name: String,
-    behavior: Option<String>,
-    literals: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only whether it reads is asked")]
-struct Patch {
-    target: BTreeMap<String, String>,
-    patch: String,
-}
-
-/// Whether kustomize's file has only what it may.
-pub fn kustomization(value: &Value) -> Result<(), String> {
-    Kustomization::deserialize(value).map(drop).map_err(|why| why.to_string())
 }

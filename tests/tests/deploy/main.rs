@@ -3,10 +3,13 @@
 
 mod files;
 mod kubernetes;
+mod kustomize;
 mod numbers;
+mod overlays;
 mod pods;
 mod services;
 mod strimzi;
+mod units;
 mod words;
 
 use files::{deploy, objects};
@@ -17,7 +20,7 @@ fn every_kubernetes_object_has_only_fields_of_its_kind() {
     for object in objects("kubernetes").into_iter().chain(objects("strimzi")) {
         checked += 1;
         let found = match object.kind() {
-            (kubernetes::KUSTOMIZATION, _) => kubernetes::kustomization(&object.value),
+            (kustomize::VERSION, _) => kustomize::check(&object.value),
             (strimzi::VERSION, kind) => strimzi::check(kind, &object.value),
             _ => kubernetes::check(&object.value),
         };

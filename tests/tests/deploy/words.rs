@@ -3,9 +3,9 @@
 use super::{
     files::{deploy, list, objects, parse, text},
     pods::containers,
+    units::units,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
 use tests::binary;
 
 /// What one process is told.
@@ -52,10 +52,6 @@ fn in_compose() -> Vec<Told> {
     .collect()
 }
 
-fn units() -> BTreeMap<String, String> {
-    deploy().into_iter().filter(|(path, _)| path.ends_with(".service")).collect()
-}
-
 fn in_units() -> Vec<Told> {
     let told = |(path, unit): (String, String)| {
         let said = |name: &str| unit.lines().filter_map(|line| line.strip_prefix(name)).collect::<Vec<_>>();
@@ -98,22 +94,4 @@ fn processes_are_told_only_what_the_product_knows() {
     {
         assert!(roles.iter().filter(|told| *told == role).count() >= least, "{role} is not told everywhere: {roles:?}");
     }
-}
-
-#[test]
-fn every_unit_has_no_right_that_the_one_for_serve_has_not() {
-    let units = units();
-    let rights = |unit: &str| {
-        let lines = unit.lines().skip_while(|line| !line.starts_with("NoNewPrivileges"));
-        lines.take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let wanted = rights(&units["bahi.service"]);
-    assert!(wanted.len() > 20, "{wanted:?}");
-    for (path, unit) in &units {
-        assert_eq!(rights(unit), wanted, "{path}");
-        for line in ["DynamicUser=yes", "UMask=0077", "KillSignal=SIGTERM"] {
-            assert!(unit.lines().any(|said| said == line), "{path} does not say {line}");
-        }
-    }
-    assert_eq!(units.len(), 5);
 }
