@@ -11,7 +11,10 @@ use std::{
     process::{Command, Stdio},
 };
 use tempfile::TempDir;
-use tests::binary::{Ran, finish};
+use tests::{
+    binary::{Ran, finish, kill_9},
+    wait_until,
+};
 
 /// Nobody, on any Linux.
 const NOBODY: u32 = 65_534;
@@ -27,7 +30,7 @@ struct Own {
 
 impl Own {
     fn new(user: Option<u32>) -> Own {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = tempfile::Builder::new().prefix("bahi services ").tempdir().expect("a folder can be made");
         // PostgreSQL runs as a user of its own where this is root.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         chown(folder.path(), user, user).expect("it can be given away");
@@ -165,10 +168,13 @@ fn tell(own: &Own) {
     own.run("up", &["postgres"]).succeeded();
     assert_eq!(own.sql("select number from kept").succeeded(), "7\n", "down keeps the data");
 
-    // An id that another program has by now is not the service, whatever is asked.
-    fs::write(own.folder_of("redis").join("pid"), format!("{} 1\n", std::process::id())).expect("it can be written");
-    own.run("kill", &["redis"]).succeeded();
-    own.run("down", &["redis"]).succeeded();
+    // An id that another program has by now is not the service, and one that has ended as it began is none.
+    for line in [format!("{} 1\n", std::process::id()), format!("{redis} \n"), String::new()] {
+        fs::write(own.folder_of("redis").join("pid"), &line).expect("it can be written");
+        assert!(own.run("status", &BOTH).out.contains("redis     stopped"), "{line:?}");
+        own.run("kill", &["redis"]).succeeded();
+        own.run("down", &["redis"]).succeeded();
+    }
 
     own.run("wipe", &BOTH).succeeded();
     own.are_stopped();
@@ -177,8 +183,14 @@ fn tell(own: &Own) {
         assert_eq!(left.map(|entry| entry.expect("an entry").file_name()).collect::<Vec<_>>(), [] as [&str; 0]);
     }
     own.run("wipe", &BOTH).succeeded();
+    // What makes the data is killed in the middle of it: that is made anew.
+    let mut cut = own.command(own.user, &["up", "postgres"]).spawn().expect("it starts");
+    let (made, whole) = (own.folder_of("postgres").join("data.new"), own.folder_of("postgres").join("data"));
+    wait_until("data to be made", || (made.exists() || whole.exists()).then_some(()));
+    kill_9(&mut cut);
     own.run("up", &["postgres"]).succeeded();
     assert!(own.sql("select number from kept").failed().contains("\"kept\" does not exist"), "it is empty");
+    assert!(whole.exists() && !made.exists());
 }
 
 fn is_root() -> bool {
