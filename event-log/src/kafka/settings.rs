@@ -22,9 +22,9 @@ pub(super) const REQUEST_BYTES_MAX: usize = 4 << 20;
 const FLIGHTS: usize = 2;
 /// The most requests under way to a broker: the most with which the client keeps records in order.
 const REQUESTS_UNDER_WAY: usize = 5;
-/// The longest that a lost answer waits to be asked for again; the first time it is [`RETRY_MS`].
-const RETRY_MS_MAX: u16 = 1000;
+/// How soon a lost answer is asked for again, within the time that a delivery has, and after many tries.
 const RETRY_MS: u16 = 20;
+const RETRY_MS_MAX: u16 = 1000;
 /// The most bytes that a client fetches ahead of its reader.
 const AHEAD_KIB: usize = 32 << 10;
 
