@@ -12,6 +12,7 @@ use event_log::{
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::watch;
 
@@ -157,6 +158,60 @@ async fn command_log_start_beyond_last_halts() {
     let asked = lost.put.append(Topic::Ledger, 0, None, vec![asked_open(&apart).await]).await.unwrap();
     assert_eq!(asked, 0);
     assert!(!process.writing.served().borrow().contains(&(Topic::Ledger, 0)));
+    process.stop().await;
+    assert_eq!(live(&apart.log).await.len(), 1, "nothing was answered over what was lost");
+}
+
+/// Requests, of whose commands the first were deleted at the broker: it is said whenever their end is asked for.
+struct Headless(Memory);
+
+impl EventLog for Headless {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.0.partitions(topic)
+    }
+    fn commands_id(&self) -> uuid::Uuid {
+        self.0.commands_id()
+    }
+    fn append(&self, t: Topic, p: u32, at: Option<u64>, records: Vec<Record>) -> BoxFuture<'_, Result<u64, Error>> {
+        self.0.append(t, p, at, records)
+    }
+    fn read(&self, t: Topic, p: u32, from: u64, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        self.0.read(t, p, from, max)
+    }
+    fn read_at(&self, t: Topic, p: u32, at: Vec<u64>) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        self.0.read_at(t, p, at)
+    }
+    fn offsets_of(&self, t: Topic, p: u32, key: &str, from: u64, n: usize) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
+        self.0.offsets_of(t, p, key, from, n)
+    }
+    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, Error>> {
+        if topic == Topic::Market {
+            return self.0.tail(topic, partition);
+        }
+        Box::pin(async move { Err(Error::Cut { topic, partition, reason: "1 to 2 are left of it".into() }) })
+    }
+    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
+        self.0.follow(topic, partition, from)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_whose_head_was_deleted_are_not_answered_and_facts_are() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    process.stop().await;
+    let headless = Headless(apart.put.clone());
+    let (given, gives) = watch::channel(BOTH.into());
+    let log: Arc<dyn EventLog> = Arc::new(apart.log.clone());
+    let requests = Requests::new(Arc::new(headless));
+    let writing = write(Arc::clone(&log), requests, config(&apart.clock), gives).await.unwrap();
+    let process = Process { writing, given, log };
+    process.serves(&[(Topic::Market, 0)]).await;
+    apart.put.append(Topic::Ledger, 0, None, vec![asked_open(&apart).await]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(*process.writing.served().borrow(), BTreeSet::from([(Topic::Market, 0)]));
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
     process.stop().await;
     assert_eq!(live(&apart.log).await.len(), 1, "nothing was answered over what was lost");
 }
