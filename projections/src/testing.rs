@@ -27,7 +27,10 @@ use event_schemas::{
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
+pub mod contract;
 mod wander;
+
+pub use wander::{Draws, wander};
 
 /// The only writer of these ledgers.
 const WRITER: u128 = 1;

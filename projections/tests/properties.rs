@@ -3,14 +3,26 @@
 
 mod support;
 
-use domain::{ids::AccountId, money::Money, time::Timestamp};
-use event_log::{EventLog, RecordKind, Topic};
+use domain::{
+    cash::{Deposit, Withdraw},
+    ids::AccountId,
+    money::Money,
+    order::Side::Buy,
+    time::{Date, Timestamp},
+};
+use event_log::{EventLog, RecordKind, Topic, memory::Memory};
 use event_schemas::entry::decode_entry;
 use projections::{
-    AsOf, Moment, Page, Position, Reading, Replay, Until, Views, cash::CashRow, follow, past, pnl::Pnl,
-    portfolio::Portfolio, replay, testing::Ledger, verify,
+    AsOf, Moment, Page, Position, Reading, Replay, Until, Views,
+    cash::CashRow,
+    follow, past,
+    pnl::Pnl,
+    portfolio::Portfolio,
+    replay,
+    testing::{Ledger, account, day_price, money},
+    verify,
 };
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use std::{collections::BTreeMap, sync::Arc};
 use support::{WAIT, entries, everything, everything_now, histories};
 
@@ -139,6 +151,11 @@ proptest! {
     }
 
     #[test]
+    fn what_is_refused_leaves_every_row_as_it_was(ledger in histories(120)) {
+        block_on(refusals_change_nothing(&ledger));
+    }
+
+    #[test]
     fn an_account_as_of_every_offset_is_a_fresh_fold_up_to_there(ledger in histories(24)) {
         block_on(as_of_every_offset(&ledger));
     }
@@ -210,4 +227,127 @@ async fn in_order(ledger: &Ledger, account: &AccountId) -> bool {
     let entries = entries(ledger).await;
     let of_account = entries.iter().filter(|entry| entry.account == *account);
     of_account.flat_map(|entry| &entry.events).map(|event| event.effective_at).is_sorted()
+}
+
+/// Refusals that were folded.
+#[derive(Debug, Default)]
+struct Met {
+    commands: usize,
+    facts: usize,
+    /// Commands with whose entry rows left memory, as the first of a day.
+    with_rows_that_left: usize,
+}
+
+/// All that can be seen of the views.
+struct Seen {
+    hashes: Vec<(&'static str, [u8; 32])>,
+    /// Of each account its entries, and every answer, with rows that have left.
+    accounts: BTreeMap<AccountId, (u64, String)>,
+}
+
+impl Seen {
+    async fn of(log: &Memory, views: &Views) -> Self {
+        let mut accounts = BTreeMap::new();
+        for id in views.accounts() {
+            let entries = views.read(&id, |reading| reading.account().unwrap().entries).unwrap();
+            accounts.insert(id, (entries, everything_now(log, views, &id).await));
+        }
+        assert_eq!(views.stops(), []);
+        Self { hashes: views.state_hashes().hashes, accounts }
+    }
+}
+
+/// Folds a ledger record by record, the market first, and compares what is seen before and after each that refuses.
+async fn refusals_change_nothing(ledger: &Ledger) -> Met {
+    let all = ledger.log().await;
+    let partitions = all.partitions(Topic::Ledger);
+    let (log, views, mut met) = (Memory::new(partitions), Views::new(partitions, partitions), Met::default());
+    let _worker = follow(Arc::new(log.clone()), Arc::clone(&views));
+    let mut days: BTreeMap<AccountId, Date> = BTreeMap::new();
+    for topic in [Topic::Market, Topic::Ledger] {
+        for partition in 0..partitions {
+            for stored in all.read(topic, partition, 0, usize::MAX).await.unwrap() {
+                let headers = &stored.record.headers;
+                let is_refused = &*headers.kinds == "command_refused";
+                let before = if is_refused { Some(Seen::of(&log, &views).await) } else { None };
+                log.append(topic, partition, Some(stored.offset), vec![stored.record.clone()]).await.unwrap();
+                assert!(views.wait_for(&Position::after(topic, partition, stored.offset), WAIT).await);
+                let of = (headers.ce_type == RecordKind::Entry).then(|| {
+                    let entry = decode_entry(&stored.record.value).unwrap();
+                    let today = entry.recorded_at.date();
+                    (entry.account, days.insert(entry.account, today) != Some(today))
+                });
+                if let Some(before) = before {
+                    met.compare(before, Seen::of(&log, &views).await, of);
+                }
+            }
+        }
+    }
+    met
+}
+
+impl Met {
+    /// A refused fact changes no view. A refused command is an entry of its account, so the journal counts it, and the
+    /// answers say one entry more. With the account's first entry of a day what is over may leave memory, whatever the
+    /// entry is: the hashes of orders and trades say what is in memory and what has left, so they may differ then; the
+    /// answers do not, as rows that have left are answered with the others.
+    fn compare(&mut self, mut before: Seen, after: Seen, of: Option<(AccountId, bool)>) {
+        let changed = before.hashes.iter().zip(&after.hashes).filter(|(one, other)| one != other);
+        let mut changed: Vec<&str> = changed.map(|(one, _)| one.0).collect();
+        let Some((id, is_first_of_a_day)) = of else {
+            self.facts += 1;
+            assert_eq!((changed, before.accounts), (Vec::new(), after.accounts));
+            return;
+        };
+        self.commands += 1;
+        if is_first_of_a_day {
+            let all = changed.len();
+            changed.retain(|view| !["orders", "trades"].contains(view));
+            self.with_rows_that_left += usize::from(changed.len() < all);
+        }
+        assert_eq!(changed, ["journal"], "{id}");
+        match before.accounts.get_mut(&id) {
+            Some((entries, answers)) => {
+                *answers = answers.replacen(&counted(*entries), &counted(*entries + 1), 1);
+                *entries += 1;
+            }
+            // It had no entry, and no other view has a row of it now.
+            None => drop(before.accounts.insert(id, after.accounts[&id].clone())),
+        }
+        assert_eq!(before.accounts, after.accounts, "{id}");
+    }
+}
+
+/// How the answers say how many entries an account has.
+fn counted(entries: u64) -> String {
+    format!("\"entries\":{entries},")
+}
+
+#[test]
+fn the_histories_hold_refused_commands_and_facts_and_rows_that_leave_with_them() {
+    let (mut runner, mut met) = (TestRunner::deterministic(), Met::default());
+    for _ in 0..96 {
+        let ledger = histories(120).new_tree(&mut runner).unwrap().current();
+        let more = block_on(refusals_change_nothing(&ledger));
+        met.commands += more.commands;
+        met.facts += more.facts;
+        met.with_rows_that_left += more.with_rows_that_left;
+    }
+    assert!(met.commands > 300 && met.facts > 3 && met.with_rows_that_left > 3, "{met:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_changes_nothing_where_it_comes_first_or_lets_rows_leave() {
+    let mut ledger = Ledger::new(1);
+    ledger.command(&account(2), Deposit { amount: money("1.00") });
+    ledger.open(&account(1), "1000.00");
+    ledger.trade(&account(1), "ALFA", Buy, 2, "100.00");
+    ledger.at("2026-11-25T09:00:00+05:30").all_due(&account(1));
+    ledger.at("2026-12-01T09:00:00+05:30");
+    for _ in 0..2 {
+        ledger.command(&account(1), Withdraw { amount: money("5000.00") });
+        ledger.fact(day_price("ALFA", "2026-11-20", "100.00"));
+    }
+    let met = refusals_change_nothing(&ledger).await;
+    assert_eq!((met.commands, met.facts, met.with_rows_that_left), (3, 2, 1));
 }

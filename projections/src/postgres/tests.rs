@@ -3,7 +3,7 @@
 use super::{hot::Hot, partition::Partition, *};
 use crate::{
     Replay, Replayed, StateHashes, Views, replay,
-    testing::{Ledger, account, listing, money, price},
+    testing::{Draws, Ledger, account, contract::everything, listing, money, price, wander},
     view::View,
 };
 use domain::{
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 mod answers;
 mod cached;
+mod contract;
 mod outage;
 mod rebuild;
 mod server;
@@ -49,24 +50,6 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 
 fn url() -> String {
     std::env::var("BAHI_POSTGRES_URL").unwrap_or_else(|_| URL.to_owned())
-}
-
-/// Draws that look random and are the same each time.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below.max(1)
-    }
-}
-
-/// Adds so many random steps of some accounts to a ledger.
-fn wander(ledger: &mut Ledger, draws: &mut Draws, steps: usize) {
-    for _ in 0..steps {
-        let who = account(draws.below(7) as usize);
-        ledger.wander(&who, &mut |below| draws.below(below));
-    }
 }
 
 fn clock() -> Clock {

@@ -1,6 +1,6 @@
 //! One thing after another that could happen to an account, for properties over random histories.
 
-use super::{Ledger, day_nav, day_price, folio as folio_of, instrument, place, scheme};
+use super::{Ledger, account, day_nav, day_price, folio as folio_of, instrument, place, scheme};
 use domain::{
     cash::{Deposit, Withdraw},
     fund::{Allotment, Answer, Asked, Purchase, Redemption, ReportAllotment, Status as FundStatus},
@@ -14,6 +14,25 @@ use domain::{
 
 /// Moves between two commands that the ledger makes up.
 const STEP_MICROS: i64 = 1_000_000;
+
+/// Draws that look random and are the same each time.
+pub struct Draws(pub u64);
+
+impl Draws {
+    /// One of so many.
+    pub fn below(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below.max(1)
+    }
+}
+
+/// Adds so many random steps of seven accounts to a ledger.
+pub fn wander(ledger: &mut Ledger, draws: &mut Draws, steps: usize) {
+    for _ in 0..steps {
+        let who = account(draws.below(7) as usize);
+        ledger.wander(&who, &mut |below| draws.below(below));
+    }
+}
 
 impl Ledger {
     /// Something that could happen next happens to an account; `draw(n)` picks below `n`.

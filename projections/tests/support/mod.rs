@@ -5,7 +5,10 @@
 use domain::ids::AccountId;
 use event_log::{BoxFuture, Error as LogError, EventLog, Follow, Record, RecordKind, Stored, Topic, memory::Memory};
 use event_schemas::entry::{Entry, decode_entry};
-use projections::{Page, Reading, Views, all_older, testing::Ledger};
+use projections::{
+    Reading, Views, all_older,
+    testing::{Ledger, contract},
+};
 use proptest::prelude::*;
 use std::{
     sync::{
@@ -37,19 +40,7 @@ pub async fn entries(ledger: &Ledger) -> Vec<Entry<'static>> {
 
 /// Every answer about an account, as one text; without rows that have left, where the reading has none.
 pub fn everything(reading: &Reading<'_>) -> String {
-    let page = Page { limit: Some(1000), cursor: None };
-    let answers = serde_json::json!({
-        "account": reading.account().unwrap(),
-        "orders": reading.orders(&Default::default(), &page).unwrap(),
-        "trades": reading.trades(&Default::default(), &page).unwrap(),
-        "positions": reading.positions(None, &page).unwrap(),
-        "holdings": reading.holdings(None, &page).unwrap(),
-        "fund_orders": reading.fund_orders(&Default::default(), &page).unwrap(),
-        "portfolio": reading.portfolio(&page).unwrap(),
-        "pnl": reading.pnl(&page).unwrap(),
-        "cash": reading.cash().unwrap(),
-    });
-    answers.to_string()
+    contract::everything(reading).to_string()
 }
 
 /// Every answer about an account as it stands, with rows that have left, as one text.

@@ -1,6 +1,6 @@
 //! Accounts that are read through Redis, beside those in memory that they must equal, whatever becomes of Redis.
 
-use super::{answers::everything, *};
+use super::*;
 use crate::redis::{
     Place, Redis,
     tests::{FIRST, patient, server::Server},
@@ -14,7 +14,7 @@ async fn kept(own: &Own, log: &Memory, server: &Server) -> (Postgres, Redis) {
 }
 
 /// Whether Redis has rows of an account as of this place.
-async fn has(redis: &Redis, id: &AccountId, partition: u32, next: u64) -> bool {
+pub(super) async fn has(redis: &Redis, id: &AccountId, partition: u32, next: u64) -> bool {
     redis.find(Place { partition, ..FIRST }, id).await.is_some_and(|found| found.next == next && found.rows.is_some())
 }
 
