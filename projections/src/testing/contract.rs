@@ -51,12 +51,17 @@ macro_rules! views_contract {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                let log = event_log::memory::Memory::new($crate::testing::contract::PARTITIONS);
+                let log = $crate::testing::contract::empty();
                 let (_kept, store) = $open(&log).await;
                 $crate::testing::contract::$name(log, store).await;
             }
         )*
     };
+}
+
+/// A log for a store.
+pub fn empty() -> Memory {
+    Memory::new(PARTITIONS)
 }
 
 /// A question about an account.
