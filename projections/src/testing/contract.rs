@@ -4,10 +4,11 @@
 //! and its log has [`PARTITIONS`] and nothing in it. What is right is what a cold replay of the log says, which keeps
 //! nothing.
 
-use super::{Draws, Ledger, account, money, place, wander};
+use super::{Draws, Ledger, account, instrument, money, place, wander};
 use crate::{
     AsOf, Error, Listing, Moment, Page, Position, Reading, Replay, Replayed, StateHashes, Until, all_older, past,
-    read::OrderFilter, replay,
+    read::{OrderFilter, TradeFilter},
+    replay,
 };
 use domain::{
     cash::Deposit,
@@ -221,8 +222,10 @@ pub async fn pages_of_any_size_hold_each_row_once_and_in_order(log: Memory, stor
     let listings = [
         Listing::Orders(Default::default()),
         Listing::Orders(OrderFilter { status: Some(Status::Cancelled), ..Default::default() }),
+        Listing::Orders(OrderFilter { instrument: Some(instrument("ALFA")), ..Default::default() }),
         Listing::FundOrders(Default::default()),
         Listing::Trades(Default::default()),
+        Listing::Trades(TradeFilter { unmatched: true, ..Default::default() }),
     ];
     let (mut ledger, mut left) = (Ledger::new(PARTITIONS), 0);
     wander(&mut ledger, &mut Draws(31), 900);

@@ -76,7 +76,9 @@ impl Store for Tables {
         async move {
             let is_here = self.rows.wait_for(wanted, limit).await?;
             self.market.see_ledger(&self.rows.seen());
-            Ok(is_here && self.market.wait_for(wanted, limit).await)
+            // The market is followed beside it.
+            assert!(!is_here || self.market.wait_for(wanted, WAIT).await);
+            Ok(is_here)
         }
         .boxed()
     }
