@@ -83,7 +83,7 @@ fn awaited(order: &Order) -> ReportKind {
 }
 
 /// The step as a command; names what is there, or an order that is not when there is none.
-pub fn command(step: &Step, model: &Model, funds: &[u64], now: Timestamp) -> Command {
+pub fn command(step: &Step, model: &Model, reports: &[Command], now: Timestamp) -> Command {
     // The latest that stand and the latest at all are met again and again; one place in twelve names none.
     let standing = model.orders.iter().rev().filter(|(_, order)| !order.is_over()).map(|(seq, _)| *seq).take(4);
     let latest: Vec<u64> = standing.chain(model.orders.keys().rev().take(2).copied()).collect();
@@ -91,7 +91,7 @@ pub fn command(step: &Step, model: &Model, funds: &[u64], now: Timestamp) -> Com
         (0, _) | (_, 0) => 999,
         (place, count) => latest[(place - 1) % count],
     };
-    let fund = |place: usize| funds.iter().rev().nth(place % 4).copied().unwrap_or(999);
+    let fund = |place: usize| model.funds.orders.keys().rev().nth(place % 4).copied().unwrap_or(999);
     match step {
         Step::Deposit(paise) => domain::cash::Deposit { amount: Money::from_smallest(*paise) }.into(),
         Step::Withdraw(paise) => {
@@ -189,11 +189,17 @@ pub fn command(step: &Step, model: &Model, funds: &[u64], now: Timestamp) -> Com
             let (units, amount) = (units.map(Units::from_smallest), amount.map(Money::from_smallest));
             domain::fund::Redemption { units, amount, all, ..redemption(None, None, None) }.into()
         }
-        Step::Allot { order, units, paise } => {
-            let (units, payout) = (Units::from_smallest(*units).to_string(), Money::from_smallest(*paise).to_string());
-            allotment(fund(*order), "40.0000", &units, None, Some((&payout, "2026-11-27"))).into()
+        Step::Allot { order, units, payout } => {
+            let payout = payout
+                .map(|(paise, days)| (Money::from_smallest(paise).to_string(), now.date().plus_days(days).to_string()));
+            let payout = payout.as_ref().map(|(amount, day)| (amount.as_str(), day.as_str()));
+            allotment(fund(*order), "40.0000", &Units::from_smallest(*units).to_string(), None, payout).into()
         }
         Step::RejectFund { order } => fund_rejection(fund(*order)).into(),
+        Step::ReportAgain(latest) => {
+            let told = reports.iter().rev().nth(*latest).cloned();
+            told.unwrap_or_else(|| report(999, ReportKind::Accepted).into())
+        }
         Step::Import { sale, quantity } => {
             imported(if *sale { Kind::Sale } else { Kind::Purchase }, *quantity, None, "2025-01-15").into()
         }

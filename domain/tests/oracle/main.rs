@@ -6,6 +6,7 @@ mod met;
 mod model;
 mod seen;
 mod steps;
+mod stories;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -58,7 +59,8 @@ struct Run {
     market: Market,
     policy: Policy,
     now: Timestamp,
-    funds: Vec<u64>,
+    /// What venues and registrars have said, trades left out.
+    reports: Vec<Command>,
     /// Ids of work that was done: what has an outcome is never submitted again.
     done: BTreeSet<CommandId>,
 }
@@ -71,7 +73,7 @@ impl Run {
             market: market(series),
             policy: Policy::default(),
             now: time(FIRST),
-            funds: Vec::new(),
+            reports: Vec::new(),
             done: BTreeSet::new(),
         };
         let opened = open().into();
@@ -121,23 +123,27 @@ impl Run {
 
     fn take(&mut self, clock: Clock, step: &Step, met: &mut Met) {
         self.now = clock.after(self.now).min(time(LAST));
-        self.catch_up(met);
+        // The model undoes a trade of a day or a date whose work is done, or is not due.
+        if !matches!(clock, Clock::AtOnce) || matches!(step, Step::CancelTrade { .. }) {
+            self.catch_up(met);
+        }
         if let Step::Last(ticks) = step {
             let last = LastPrice { instrument: instrument(), last: at_ticks(*ticks), at: self.now };
             self.market = tell(std::mem::take(&mut self.market), &last.into(), self.now);
             self.model.last = at_ticks(*ticks).smallest().into();
             return;
         }
-        let command = command(step, &self.model, &self.funds, self.now);
+        let command = command(step, &self.model, &self.reports, self.now);
         let before = self.model.clone();
         let (events, refused) = self.decide(&command);
         let said = self.model.take(&command, self.now);
         assert_eq!(refused, said.err(), "book and model on {command:?} at {}", self.now);
         self.agree(&command);
-        if refused.is_none() && matches!(step, Step::Purchase(_) | Step::Redeem { .. }) {
-            self.funds.push(self.book.seq);
-        }
         met.step(&before, &command, &events, refused);
+        if matches!(command, Command::ReportOrder(_) | Command::ReportAllotment(_)) {
+            met.report(&before, &command, self.reports.contains(&command));
+            self.reports.push(command);
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the steps met, so that a run that meets nothing does not pass for one that agrees.
 
-use crate::model::{Model, Work};
+use crate::model::{Model, Work, funds::What};
 use domain::{
     command::Command,
     event::{Event, EventData},
+    fund::Answer,
     intraday::IntradayTrade,
-    order::{Filled, OrderType, Product, Side, TradeCancelled, Undone, Validity},
+    order::{Filled, OrderType, Product, Refused, Side, TradeCancelled, Undone, Validity},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,7 @@ const ALL: &[&str] = &[
     "nothing_to_modify",
     "order_closed",
     "order_triggered",
+    "payout_required",
     "price_not_allowed",
     "price_off_tick",
     "price_outside_band",
@@ -36,6 +38,7 @@ const ALL: &[&str] = &[
     "quantity_not_positive",
     "square_off_order",
     "square_off_passed",
+    "too_many_modifications",
     "trigger_beyond_price",
     "trigger_price_not_allowed",
     "trigger_price_required",
@@ -52,6 +55,20 @@ const ALL: &[&str] = &[
     "a change granted otherwise than asked",
     "another type of order granted",
     "a trade after its order was over",
+    "a trade after its order had expired",
+    "a trade after its order was refused",
+    "an order refused",
+    "a change refused",
+    "a change refused with its order",
+    "a change refused after all had traded",
+    "a cancellation refused",
+    "an order expired",
+    "an order expired in part",
+    "an order that its venue said had expired",
+    "a report after its order was over",
+    "a report after its order had expired",
+    "a report told again",
+    "a report of an order that is not known",
     // Intraday.
     "a short position opened",
     "a position added to",
@@ -72,6 +89,24 @@ const ALL: &[&str] = &[
     "a short position converted",
     "a conversion refused for want of cash",
     "a conversion refused for want of shares",
+    // Fund orders.
+    "a purchase allotted",
+    "a purchase allotted before it was sent",
+    "a purchase refused",
+    "a purchase refused before it was sent",
+    "a redemption paid out",
+    "a redemption paid out before it was sent",
+    "a redemption refused",
+    "a redemption refused before it was sent",
+    "an allotment after its purchase was refused",
+    "an allotment told again",
+    "a refusal after its purchase was allotted",
+    "a refusal after its redemption was paid out",
+    "a refusal of a purchase told again",
+    "a refusal of a redemption told again",
+    "a payout after its redemption was refused",
+    "a payout told again",
+    "an answer to a fund order that is not known",
     // Trades.
     "an unmatched trade",
     "an unmatched trade assigned",
@@ -129,6 +164,10 @@ impl Met {
                 let was_asked = before.square_offs.contains_key(&session);
                 self.meet_if(was_asked, "a position squared off in vain and delivered");
             }
+            Work::Expire(seq) => {
+                self.meet("an order expired");
+                self.meet_if(before.orders[&seq].filled > 0, "an order expired in part");
+            }
             Work::Net(day) => {
                 let both = before.delivery.days.get(&day).is_some_and(|traded| traded.has_both());
                 let is_gross = before.is_gross;
@@ -165,6 +204,47 @@ impl Met {
         }
     }
 
+    /// What a venue or a registrar says, with the model as it was before.
+    pub fn report(&mut self, before: &Model, command: &Command, is_again: bool) {
+        match command {
+            Command::ReportOrder(report) => {
+                self.meet_if(is_again, "a report told again");
+                let Some(order) = before.orders.get(&report.order_id.seq) else {
+                    return self.meet("a report of an order that is not known");
+                };
+                self.meet_if(order.is_over(), "a report after its order was over");
+                self.meet_if(order.status == "expired", "a report after its order had expired");
+            }
+            Command::ReportAllotment(report) => {
+                let order = before.funds.orders.get(&report.fund_order_id.seq);
+                let Some(order) = order else { return self.meet("an answer to a fund order that is not known") };
+                let is_purchase = matches!(order.what, What::Purchase(_));
+                let is_refusal = matches!(report.answer, Answer::Rejected(_));
+                let what = match (order.status, is_purchase, is_refusal) {
+                    ("sent", true, false) => "a purchase allotted",
+                    ("sent", true, true) => "a purchase refused",
+                    ("sent", false, false) => "a redemption paid out",
+                    ("sent", false, true) => "a redemption refused",
+                    ("requested", true, false) => "a purchase allotted before it was sent",
+                    ("requested", true, true) => "a purchase refused before it was sent",
+                    ("requested", false, false) => "a redemption paid out before it was sent",
+                    ("requested", false, true) => "a redemption refused before it was sent",
+                    ("allotted", _, false) if is_again => "an allotment told again",
+                    ("redeemed", _, false) if is_again => "a payout told again",
+                    ("rejected", true, true) if is_again => "a refusal of a purchase told again",
+                    ("rejected", false, true) if is_again => "a refusal of a redemption told again",
+                    ("allotted", _, true) => "a refusal after its purchase was allotted",
+                    ("redeemed", _, true) => "a refusal after its redemption was paid out",
+                    ("rejected", true, false) => "an allotment after its purchase was refused",
+                    ("rejected", false, false) => "a payout after its redemption was refused",
+                    _ => "another answer of the same kind",
+                };
+                self.meet(what);
+            }
+            _ => {}
+        }
+    }
+
     fn event(&mut self, before: &Model, event: &EventData) {
         match event {
             EventData::OrderRequested(order) => {
@@ -172,6 +252,20 @@ impl Met {
                 self.meet_if(order.disclosed_quantity.is_some(), "a part disclosed");
                 let counts_on_more = before.orders.values().any(|order| order.counted_on() > order.closing);
                 self.meet_if(counts_on_more, "an order asked while a change counts on closing more");
+            }
+            EventData::OrderRejected(rejected) if rejected.applied => {
+                let order = &before.orders[&rejected.order_id.seq];
+                self.meet(match rejected.refused {
+                    Refused::Order => "an order refused",
+                    Refused::Modification => "a change refused",
+                    Refused::Cancellation => "a cancellation refused",
+                });
+                let is_change = rejected.refused == Refused::Modification;
+                self.meet_if(is_change && order.status == "requested", "a change refused with its order");
+                self.meet_if(is_change && order.pending() == 0, "a change refused after all had traded");
+            }
+            EventData::OrderExpired(expired) => {
+                self.meet_if(expired.applied, "an order that its venue said had expired");
             }
             EventData::OrderTriggered(triggered) => self.meet_if(triggered.applied, "a stop triggered"),
             EventData::OrderModified(modified) if modified.applied => {
@@ -199,6 +293,8 @@ impl Met {
     fn filled(&mut self, before: &Model, filled: &Filled) {
         let order = &before.orders[&filled.order_id.seq];
         self.meet_if(order.is_over(), "a trade after its order was over");
+        self.meet_if(order.status == "expired", "a trade after its order had expired");
+        self.meet_if(order.status == "rejected", "a trade after its order was refused");
         let sleeps = matches!(order.terms.kind, OrderType::Sl | OrderType::SlM) && !order.is_triggered;
         self.meet_if(sleeps && !order.is_over(), "a trade of a stop whose trigger was not told");
         self.meet_if(!filled.reblocked.is_empty(), "other orders' margins changed");

@@ -22,6 +22,7 @@ pub struct Seen {
     orders: BTreeMap<u64, SeenOrder>,
     /// Held and blocked.
     units: Option<(i128, i128)>,
+    fund_orders: BTreeMap<u64, &'static str>,
     unmatched: Vec<u64>,
 }
 
@@ -85,6 +86,7 @@ pub fn of_book(book: &Book) -> Seen {
         intraday: intraday.filter(|(_, position)| *position != (0, 0, 0)).collect(),
         orders: orders.collect(),
         units: folio.map(|folio| (folio.units.smallest().into(), folio.blocked.smallest().into())),
+        fund_orders: book.fund_orders.iter().map(|(seq, order)| (*seq, order.status.name())).collect(),
         unmatched: book.unmatched.keys().copied().collect(),
     }
 }
@@ -121,6 +123,7 @@ pub fn of_model(model: &Model) -> Seen {
         intraday: intraday.collect(),
         orders: orders.collect(),
         units: model.funds.units.map(|units| (units, model.funds.blocked_units())),
+        fund_orders: model.funds.orders.iter().map(|(seq, order)| (*seq, order.status)).collect(),
         unmatched: model.trades.unmatched().collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! What happens next, drawn at random.
 
+use crate::stories::stories;
 use domain::{
     order::{OrderType, Product, ReportKind, Side, Validity},
     time::Timestamp,
@@ -9,6 +10,8 @@ use proptest::prelude::*;
 /// How time passes before a step.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
+    /// None, and the back office has not come yet.
+    AtOnce,
     Minutes(i64),
     /// To the next such time of day, in minutes.
     Until(i64),
@@ -70,14 +73,17 @@ pub enum Step {
         units: Option<i64>,
         amount: Option<i64>,
     },
+    /// With what is paid out, and in how many days.
     Allot {
         order: usize,
         units: i64,
-        paise: i64,
+        payout: Option<(i64, i32)>,
     },
     RejectFund {
         order: usize,
     },
+    /// A report or an answer, word for word.
+    ReportAgain(usize),
     Import {
         sale: bool,
         quantity: i64,
@@ -127,11 +133,11 @@ fn kinds() -> impl Strategy<Value = OrderType> {
 fn validities() -> impl Strategy<Value = Validity> {
     prop_oneof![5 => Just(Validity::Day), 1 => Just(Validity::Ioc)]
 }
-fn sides() -> impl Strategy<Value = Side> {
+pub fn sides() -> impl Strategy<Value = Side> {
     prop::sample::select(vec![Side::Buy, Side::Sell])
 }
 
-fn new_orders() -> impl Strategy<Value = NewOrder> {
+pub fn new_orders() -> impl Strategy<Value = NewOrder> {
     let products = prop::sample::select(vec![Product::Cnc, Product::Mis]);
     (
         (sides(), kinds(), prop_oneof![1 => Just(0i64), 30 => 1i64..40], ticks(), -10i64..150, -5i64..40),
@@ -209,9 +215,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (prop::option::of(1i64..900_000), 1i64..400_000)
             .prop_map(|(units, amount)| Step::Redeem { units, amount: units.is_none().then_some(amount) }),
         1 => Just(Step::Redeem { units: None, amount: None }),
-        2 => (order(), 1i64..900_000, 1i64..400_000)
-            .prop_map(|(order, units, paise)| Step::Allot { order, units, paise }),
+        2 => (order(), 1i64..900_000, prop::option::weighted(0.8, (1i64..400_000, prop::sample::select(vec![-1, 1, 4]))))
+            .prop_map(|(order, units, payout)| Step::Allot { order, units, payout }),
         1 => order().prop_map(|order| Step::RejectFund { order }),
+        2 => (0usize..6).prop_map(Step::ReportAgain),
         2 => (prop::bool::weighted(0.15), 1i64..50).prop_map(|(sale, quantity)| Step::Import { sale, quantity }),
         1 => (1i64..900_000).prop_map(Step::ImportUnits),
     ]
@@ -221,7 +228,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn clock() -> impl Strategy<Value = Clock> {
     let at = |hour: i64, minute: i64| Just(Clock::Until(hour * 60 + minute));
     prop_oneof![
-        220 => (0i64..4).prop_map(Clock::Minutes),
+        20 => Just(Clock::AtOnce),
+        200 => (0i64..4).prop_map(Clock::Minutes),
         2 => (0i64..600).prop_map(Clock::Minutes),
         1 => (0i64..6_000).prop_map(Clock::Minutes),
         1 => at(15, 19),
@@ -238,14 +246,32 @@ pub fn series() -> impl Strategy<Value = &'static str> {
     prop_oneof![7 => Just("EQ"), 1 => Just("BE")]
 }
 
+/// Asked for and answered before the back office has come.
+fn answered_at_once() -> impl Strategy<Value = Vec<(Clock, Step)>> {
+    let all = Step::Redeem { units: None, amount: None };
+    let asked = prop_oneof![(1i64..100_000).prop_map(Step::Purchase), Just(all)];
+    let payout = prop::option::weighted(0.9, (1i64..400_000, 1..4));
+    let allotted = (1i64..900_000, payout).prop_map(|(units, payout)| Step::Allot { order: 0, units, payout });
+    let answer = prop_oneof![2 => allotted, 1 => Just(Step::RejectFund { order: 0 })];
+    (clock(), asked, answer).prop_map(|(clock, asked, answer)| vec![(clock, asked), (Clock::AtOnce, answer)])
+}
+
+fn soon(steps: Vec<Step>) -> Vec<(Clock, Step)> {
+    steps.into_iter().map(|step| (Clock::Minutes(0), step)).collect()
+}
+
 /// Most accounts begin with money and shares.
 pub fn steps() -> impl Strategy<Value = Vec<(Clock, Step)>> {
     let money = prop::option::weighted(0.8, 1i64..3_000_000).prop_map(|paise| paise.map(Step::Deposit));
     let import = |quantity| Step::Import { sale: false, quantity };
     let shares = prop::option::weighted(0.6, 1i64..60).prop_map(move |quantity| quantity.map(import));
-    (money, shares, proptest::collection::vec((clock(), step()), 1..240)).prop_map(|(money, shares, mut steps)| {
-        steps.splice(0..0, money.into_iter().chain(shares).map(|step| (Clock::Minutes(0), step)));
-        steps
+    let next = prop_oneof![
+        1_200 => (clock(), step()).prop_map(|step| vec![step]),
+        10 => stories().prop_map(soon),
+        8 => answered_at_once(),
+    ];
+    (money, shares, proptest::collection::vec(next, 1..240)).prop_map(|(money, shares, steps)| {
+        soon(money.into_iter().chain(shares).collect()).into_iter().chain(steps.into_iter().flatten()).collect()
     })
 }
 
@@ -253,6 +279,7 @@ impl Clock {
     pub fn after(self, now: Timestamp) -> Timestamp {
         const MINUTE: i64 = 60_000_000;
         match self {
+            Self::AtOnce => now,
             Self::Minutes(minutes) => now.plus_micros(minutes * MINUTE),
             Self::Until(minutes) => {
                 let at = now.date().start().plus_micros(minutes * MINUTE);

@@ -12,20 +12,26 @@ fn units_for(paise: i128) -> i128 {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum What {
+pub enum What {
     Purchase(i128),
     Redemption(i128),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct FundOrder {
-    what: What,
-    status: &'static str,
+pub struct FundOrder {
+    pub what: What,
+    pub status: &'static str,
+}
+
+impl FundOrder {
+    pub fn waits(&self) -> bool {
+        matches!(self.status, "requested" | "sent")
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Funds {
-    orders: BTreeMap<u64, FundOrder>,
+    pub orders: BTreeMap<u64, FundOrder>,
     pub units: Option<i128>,
 }
 
@@ -38,7 +44,7 @@ impl Funds {
         waiting.map(|order| if let What::Purchase(amount) = order.what { amount } else { 0 }).sum()
     }
     pub fn blocked_units(&self) -> i128 {
-        let waiting = self.orders.values().filter(|order| matches!(order.status, "requested" | "sent"));
+        let waiting = self.orders.values().filter(|order| order.waits());
         waiting.map(|order| if let What::Redemption(units) = order.what { units } else { 0 }).sum()
     }
     /// Gives what is paid.
@@ -76,8 +82,7 @@ impl Model {
 
     pub fn answered(&mut self, report: &ReportAllotment) -> Result<(), Refused> {
         let seq = report.fund_order_id.seq;
-        let waits = |order: &&FundOrder| matches!(order.status, "requested" | "sent");
-        let Some(order) = self.funds.orders.get(&seq).filter(waits).copied() else { return Ok(()) };
+        let Some(order) = self.funds.orders.get(&seq).filter(|order| order.waits()).copied() else { return Ok(()) };
         let status = match (&report.answer, order.what) {
             (Answer::Rejected(_), what) => {
                 if let (What::Purchase(amount), "sent") = (what, order.status) {
