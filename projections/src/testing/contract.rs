@@ -4,7 +4,7 @@
 //! and its log has [`PARTITIONS`] and nothing in it. What is right is what a cold replay of the log says, which keeps
 //! nothing.
 
-use super::{Draws, Ledger, account, instrument, money, place, wander};
+use super::{Draws, Ledger, account, instrument, listing, money, place, wander};
 use crate::{
     AsOf, Error, Listing, Moment, Page, Position, Reading, Replay, Replayed, StateHashes, Until, all_older, past,
     read::{OrderFilter, TradeFilter},
@@ -12,7 +12,8 @@ use crate::{
 };
 use domain::{
     cash::Deposit,
-    ids::{AccountId, OrderId},
+    ids::{AccountId, Exchange, OrderId},
+    market::{CalendarDay, DayKind},
     order::{Side, Status},
 };
 use event_log::{BoxFuture, EventLog, RecordKind, Topic, memory::Memory, partition_of};
@@ -187,6 +188,10 @@ async fn is_that_of(expected: &Replayed, log: &Memory, store: &Kept) {
 /// Of a history in which every list of answers has rows.
 pub async fn every_answer_is_that_of_a_cold_replay_however_often_folding_stops(log: Memory, store: Kept) {
     let (mut ledger, mut draws, mut with_rows) = (Ledger::new(PARTITIONS), Draws(21), BTreeSet::new());
+    ledger.fact(listing("GAMMA"));
+    let (exchange, date) = (Exchange::new("NSE").expect("an exchange"), ledger.now().date().plus_days(40));
+    let (kind, settlement) = (DayKind::Holiday, Some(false));
+    ledger.fact(CalendarDay { exchange, date, kind, open: None, close: None, settlement, corrects: None });
     for steps in [0, 500, 1, 200, 0] {
         wander(&mut ledger, &mut draws, steps);
         ledger.append_to(&log).await;
