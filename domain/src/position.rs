@@ -137,6 +137,8 @@ pub struct Day {
     pub t1_drawn: Vec<(Date, Quantity)>,
     /// The part of the receivable that may be used now.
     pub usable: Money,
+    /// The account's first entry that traded on this day since it was netted, should it have been before.
+    pub first_seq: u64,
     /// The account's last entry that traded on this day.
     pub last_seq: u64,
 }

@@ -314,3 +314,24 @@ fn what_was_cancelled_stays_filled_in_part_and_the_sides_are_kept_apart() {
     let closed = undone.and(report(4, ReportKind::Cancelled));
     assert_eq!((closed.book().orders[&4].status, closed.book().orders[&4].side), (Status::Filled, Side::Sell));
 }
+
+#[test]
+fn a_trade_of_a_netted_day_is_undone_alike_before_and_after_what_came_since_is_netted() {
+    let day = "2026-11-23T10:02:00+05:30";
+    let next = "2026-11-24T10:00:00+05:30";
+    let traded = |given: Given, named, other| {
+        let netted = given.and(fill_at(named, "T1", 4, "100.00", day)).at(next).and_all_due();
+        let (late, cancelled) = (fill_at(other, "T2", 3, "100.00", day), cancel_trade(named, "T1", TODAY, next));
+        let first = netted.clone().and(cancelled.clone()).and_all_due().and(late.clone()).and_all_due();
+        // The back office has not come in between.
+        let then = netted.and(late).when(cancelled);
+        let moved = told(&then).undone.as_ref().and_then(|undone| undone.moved);
+        let last = then.then_accepted().and_all_due();
+        assert_eq!((held(&first), &first.book().cash), (held(&last), &last.book().cash));
+        moved.expect("shares")
+    };
+    let orders = holding().and(sell(4, "100.00")).and(buy(4, "100.00"));
+    let settled = |count| Shares { settled: shares(count), ..Shares::default() };
+    assert_eq!(traded(orders.clone(), 4, 5), settled(4));
+    assert_eq!(traded(orders, 5, 4), Shares { t1: shares(-4), ..Shares::default() });
+}

@@ -74,6 +74,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                 assigned: None,
                 cancelled: false,
                 imported,
+                seq: book.seq,
             };
             if unmatched.reason == Unmatched::Cancelled {
                 tell_cancelled(book, &waiting);
@@ -164,6 +165,7 @@ fn apply(book: &mut Book, event: &Event, today: Date) {
                     assigned: None,
                     cancelled: false,
                     imported: true,
+                    seq: book.seq,
                 });
                 known.imported = true;
                 book.leaving.trade(key, today);
@@ -236,6 +238,7 @@ fn fill(book: &mut Book, filled: &Filled, event: &Event) {
         assigned: None,
         cancelled: false,
         imported: false,
+        seq: book.seq,
     };
     book.trades.insert(key, content);
     update(book, &event.data);
@@ -333,7 +336,8 @@ struct Traded {
 fn day_of(book: &mut Book, instrument: InstrumentId, of: Traded) -> (&mut Lots, &mut Day) {
     book.nettings.insert((of.date, instrument, of.exchange));
     let position = book.positions.entry(instrument).or_default();
-    let day = position.days.entry((of.exchange, of.date)).or_default();
+    let day = position.days.entry((of.exchange, of.date));
+    let day = day.or_insert_with(|| Day { first_seq: book.seq, ..Day::default() });
     day.settlement_date.get_or_insert(of.settlement_date);
     day.last_seq = book.seq;
     (&mut position.t1, day)
@@ -377,6 +381,7 @@ fn expect_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, at
         assigned: None,
         cancelled: true,
         imported: false,
+        seq: book.seq,
     });
 }
 
@@ -409,9 +414,10 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
         return;
     };
     let key = (Some(undone.exchange), cancelled.trade_date, cancelled.trade_id, Some(undone.side), None);
-    if let Some(content) = book.trades.get_mut(&key) {
+    let counted = book.trades.get_mut(&key).map(|content| {
         content.cancelled = true;
-    }
+        content.seq
+    });
     update(book, &event.data);
     if let Some(trade) = &undone.intraday {
         set_intraday(book, trade.session_date, undone.instrument, trade.after);
@@ -420,7 +426,10 @@ fn trade_cancelled(book: &mut Book, cancelled: &TradeCancelled, today: Date, eve
     let moved = undone.moved.unwrap_or_default();
     let seq = book.seq;
     let position = book.positions.entry(undone.instrument).or_default();
-    match (position.days.get_mut(&(undone.exchange, cancelled.trade_date)), undone.side) {
+    // A day that was netted may be traded on again: the trade is of that only if it was counted since.
+    let day = position.days.get_mut(&(undone.exchange, cancelled.trade_date));
+    let day = day.filter(|day| counted.is_none_or(|counted| counted >= day.first_seq));
+    match (day, undone.side) {
         (Some(day), Side::Buy) => {
             day.bought -= undone.quantity;
             day.bought_value -= undone.value;

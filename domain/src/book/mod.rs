@@ -39,10 +39,10 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 5;
+pub const RULES: u32 = 6;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
-pub const SHAPE: u32 = 5;
+pub const SHAPE: u32 = 6;
 
 /// What makes a trade known: exchange, trade date, trade id, side. Of a report that leaves out the exchange or the side,
 /// the order it names stands for them: the number alone may be another trade's.
@@ -72,6 +72,8 @@ pub struct TradeContent {
     pub cancelled: bool,
     /// Whether it was imported as history: its shares are counted, and never again as an order's.
     pub imported: bool,
+    /// The entry that told it or, once it is an order's, counted it.
+    pub seq: u64,
 }
 
 impl TradeContent {

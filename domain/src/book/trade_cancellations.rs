@@ -92,6 +92,8 @@ struct Trade {
     quantity: Quantity,
     value: Money,
     settlement_date: Date,
+    /// The entry that counted it.
+    seq: u64,
 }
 
 impl Trade {
@@ -109,6 +111,7 @@ impl Trade {
             quantity: content.quantity,
             value,
             settlement_date,
+            seq: content.seq,
         })
     }
 
@@ -164,7 +167,9 @@ impl Trade {
             Product::Cnc => {
                 let empty = Position::default();
                 let position = book.positions.get(&self.instrument).unwrap_or(&empty);
+                // What came after the day was netted says nothing of what was.
                 let day = position.days.get(&(self.exchange, self.trade_date));
+                let day = day.filter(|day| self.seq >= day.first_seq);
                 let moved = match self.side {
                     Side::Buy => self.taken_back(position, day),
                     Side::Sell => self.given_back(position, day),

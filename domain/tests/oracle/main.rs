@@ -123,8 +123,7 @@ impl Run {
 
     fn take(&mut self, clock: Clock, step: &Step, met: &mut Met) {
         self.now = clock.after(self.now).min(time(LAST));
-        // The model undoes a trade of a day or a date whose work is done, or is not due.
-        if !matches!(clock, Clock::AtOnce) || matches!(step, Step::CancelTrade { .. }) {
+        if !matches!(clock, Clock::AtOnce) {
             self.catch_up(met);
         }
         if let Step::Last(ticks) = step {

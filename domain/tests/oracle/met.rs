@@ -1,6 +1,6 @@
 //! What the steps met, so that a run that meets nothing does not pass for one that agrees.
 
-use crate::model::{Model, Work, funds::What};
+use crate::model::{Model, Work, funds::What, trades::Trade};
 use domain::{
     command::Command,
     event::{Event, EventData},
@@ -122,6 +122,7 @@ const ALL: &[&str] = &[
     "an unmatched trade cancelled",
     "an assigned trade cancelled under the order it named",
     "a trade cancelled before it was told",
+    "a trade cancelled of a netted day that is traded on again",
     "a trade told after it was cancelled",
     "a day netted with purchases and sales",
     "a trade-to-trade day with purchases and sales",
@@ -312,7 +313,7 @@ impl Met {
 
     fn cancelled(&mut self, before: &Model, named: u64, events: &[Event]) {
         let Some(EventData::TradeCancelled(cancelled)) = events.first().map(|event| &event.data) else { return };
-        let TradeCancelled { undone, unmatched, order_id, trade_date, .. } = cancelled;
+        let TradeCancelled { undone, unmatched, order_id, trade_id, trade_date, .. } = cancelled;
         let Some(Undone { side, product, settlement_date, .. }) = undone else {
             self.meet_if(unmatched.is_some(), "an unmatched trade cancelled");
             return self.meet_if(unmatched.is_none(), "a trade cancelled before it was told");
@@ -325,7 +326,12 @@ impl Met {
             let today = events.first().map_or(0, |event| crate::model::day_of(event.effective_at));
             return self.meet_if(session < today, "an intraday trade cancelled after its session");
         }
-        let is_on_its_day = before.delivery.days.contains_key(&day);
+        let is_it =
+            |trade: &&Trade| (trade.day, trade.id, trade.order) == (day, *trade_id, Some((order_id.seq, *side)));
+        let counted = before.trades.known.iter().find(is_it).map_or(0, |trade| trade.counted);
+        let since = before.delivery.days.get(&day).map(|traded| traded.since);
+        let is_on_its_day = since.is_some_and(|since| counted >= since);
+        self.meet_if(since.is_some() && !is_on_its_day, "a trade cancelled of a netted day that is traded on again");
         let is_due = before.cash.due.contains_key(&i64::from(settlement_date.days_since_epoch()));
         self.meet(match (side, is_on_its_day, is_due) {
             (Side::Buy, true, _) => "a purchase cancelled on its day",

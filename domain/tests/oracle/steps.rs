@@ -1,6 +1,6 @@
 //! What happens next, drawn at random.
 
-use crate::stories::stories;
+use crate::stories::{limit_order, stories};
 use domain::{
     order::{OrderType, Product, ReportKind, Side, Validity},
     time::Timestamp,
@@ -246,6 +246,30 @@ pub fn series() -> impl Strategy<Value = &'static str> {
     prop_oneof![7 => Just("EQ"), 1 => Just("BE")]
 }
 
+/// A day that is netted is traded on again, and one of its trades cancelled, before the back office has come.
+fn corrected_at_midnight() -> impl Strategy<Value = Vec<(Clock, Step)>> {
+    let placed = (sides(), sides(), 1i64..10, prop::bool::ANY);
+    (placed, (1usize..3, 1i64..10, 1usize..3), 0u8..18).prop_map(
+        |((first, second, quantity, is_filled), (order, late, cancelled), trade)| {
+            let filled = |trade, order, quantity, hours_ago| Step::Fill {
+                order,
+                trade,
+                quantity: Some(quantity),
+                ticks: 2_000,
+                hours_ago,
+                told: (false, None),
+            };
+            let mut on_its_day = vec![limit_order(first, Product::Cnc, 20, 2_000), filled(trade, 1, quantity, 0)];
+            on_its_day.push(limit_order(second, Product::Cnc, 20, 2_000));
+            on_its_day.extend(is_filled.then(|| filled(trade + 1, 1, 2, 0)));
+            let mut steps = soon(on_its_day);
+            steps.push((Clock::Until(0), filled(trade + 2, order, late, 1)));
+            steps.push((Clock::AtOnce, Step::CancelTrade { trade: Some(cancelled), order: 0 }));
+            steps
+        },
+    )
+}
+
 /// Asked for and answered before the back office has come.
 fn answered_at_once() -> impl Strategy<Value = Vec<(Clock, Step)>> {
     let all = Step::Redeem { units: None, amount: None };
@@ -269,6 +293,7 @@ pub fn steps() -> impl Strategy<Value = Vec<(Clock, Step)>> {
         1_200 => (clock(), step()).prop_map(|step| vec![step]),
         10 => stories().prop_map(soon),
         8 => answered_at_once(),
+        4 => corrected_at_midnight(),
     ];
     (money, shares, proptest::collection::vec(next, 1..240)).prop_map(|(money, shares, steps)| {
         soon(money.into_iter().chain(shares).collect()).into_iter().chain(steps.into_iter().flatten()).collect()

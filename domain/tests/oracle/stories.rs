@@ -31,7 +31,7 @@ fn many_changes() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-fn limit_order(side: Side, product: Product, quantity: i64, ticks: i64) -> Step {
+pub fn limit_order(side: Side, product: Product, quantity: i64, ticks: i64) -> Step {
     let (kind, validity, away, beyond) = (OrderType::Limit, Validity::Day, 0, 0);
     let (protection, disclosed, fault) = (None, None, None);
     let new = NewOrder { side, kind, quantity, ticks, away, beyond, product, validity, protection, disclosed, fault };

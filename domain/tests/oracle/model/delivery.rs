@@ -2,15 +2,16 @@
 
 use super::{
     Model,
-    clock::{Day, has_passed_close, settles_on},
+    clock::{Day, settles_on},
     up,
 };
-use domain::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// A trade date's purchases and sales until they are netted.
 #[derive(Clone, Debug, Default)]
 pub struct Traded {
+    /// The entry of the first of them.
+    pub since: u64,
     bought: i128,
     cost: i128,
     sold: i128,
@@ -113,7 +114,7 @@ impl Model {
     pub fn deliver_bought(&mut self, day: Day, shares: i128, cost: i128) {
         self.cash.pays(settles_on(day), cost);
         self.delivery.today += shares;
-        let traded = self.delivery.days.entry(day).or_default();
+        let traded = self.delivery.days.entry(day).or_insert(Traded { since: self.seq, ..Traded::default() });
         traded.bought += shares;
         traded.cost += cost;
     }
@@ -122,7 +123,7 @@ impl Model {
     /// trade-to-trade series settled ones alone.
     pub fn deliver_sold(&mut self, day: Day, shares: i128, proceeds: i128) {
         let delivery = &mut self.delivery;
-        let mut traded = delivery.days.remove(&day).unwrap_or_default();
+        let mut traded = delivery.days.remove(&day).unwrap_or(Traded { since: self.seq, ..Traded::default() });
         let (mut from_today, mut from_t1) = (0, 0);
         if !self.is_gross {
             from_today = shares.min(traded.bought - traded.from_today).min(delivery.today).max(0);
@@ -187,15 +188,15 @@ impl Model {
 
     /// A purchase has not been. What of it was sold since, or has settled, is missing from the settled shares; what
     /// such a sale brings cannot be used when they are not there either.
-    pub fn undo_bought(&mut self, day: Day, shares: i128, cost: i128, now: Timestamp) {
+    pub fn undo_bought(&mut self, day: Day, counted: u64, shares: i128, cost: i128) {
         let date = settles_on(day);
-        if has_passed_close(date, now) {
-            self.cash.settled += cost;
-        } else {
+        if self.cash.due.contains_key(&date) {
             self.cash.pays(date, -cost);
+        } else {
+            self.cash.settled += cost;
         }
         let delivery = &mut self.delivery;
-        if let Some(traded) = delivery.days.get_mut(&day) {
+        if let Some(traded) = delivery.days.get_mut(&day).filter(|traded| counted >= traded.since) {
             let unsold = shares.min(traded.bought - traded.from_today).min(delivery.today).max(0);
             traded.bought -= shares;
             traded.cost -= cost;
@@ -204,9 +205,8 @@ impl Model {
             traded.uncovered += missing(delivery.settled, shares - unsold);
             delivery.today -= unsold;
             delivery.settled -= shares - unsold;
-            let due = self.cash.due.entry(date).or_default();
-            let given_up = (traded.usable - traded.usable_as_it_stands()).clamp(0, due.usable.max(0));
-            if traded.sold > 0 && !has_passed_close(date, now) {
+            if let Some(due) = self.cash.due.get_mut(&date).filter(|_| traded.sold > 0) {
+                let given_up = (traded.usable - traded.usable_as_it_stands()).clamp(0, due.usable.max(0));
                 due.usable -= given_up;
                 traded.usable -= given_up;
             }
@@ -230,15 +230,16 @@ impl Model {
 
     /// A sale has not been. Its day's sales give back what they drew last, so that those that stay drew as they would
     /// have without it.
-    pub fn undo_sold(&mut self, day: Day, shares: i128, proceeds: i128, now: Timestamp) {
+    pub fn undo_sold(&mut self, day: Day, counted: u64, shares: i128, proceeds: i128) {
         let date = settles_on(day);
-        let (delivery, is_due) = (&mut self.delivery, !has_passed_close(date, now));
+        let (delivery, is_due) = (&mut self.delivery, self.cash.due.contains_key(&date));
         let due = self.cash.due.get(&date).copied().unwrap_or_default();
         // Its part of what the day's sales let be used, all of it when the day is netted and nobody knows; what stays
         // usable is within what still comes.
-        let part = delivery.days.get(&day).map_or(proceeds, |traded| up(traded.usable * shares, traded.sold));
+        let mut traded = delivery.days.get_mut(&day).filter(|traded| counted >= traded.since);
+        let part = traded.as_ref().map_or(proceeds, |traded| up(traded.usable * shares, traded.sold));
         let usable = part.max(due.usable - (due.receivable - proceeds)).clamp(0, due.usable);
-        if let Some(traded) = delivery.days.get_mut(&day) {
+        if let Some(traded) = &mut traded {
             let to_t1 = shares.min(traded.t1_sold());
             let to_settled = (shares - to_t1).min(traded.from_settled);
             let to_today = shares - to_t1 - to_settled;

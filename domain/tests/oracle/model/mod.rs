@@ -170,7 +170,7 @@ impl Model {
             Command::RecordFill(fill) => self.fill(fill),
             Command::AssignFill(assign) => self.assign(assign.seq, assign.order_id.seq),
             Command::CancelTrade(cancel) => {
-                self.cancel_trade(cancel, now);
+                self.cancel_trade(cancel);
                 Ok(())
             }
             Command::RequestFundPurchase(purchase) => self.ask_purchase(purchase),

@@ -8,7 +8,6 @@ use super::{
 use domain::{
     ids::TradeId,
     order::{CancelTrade, Fill, Side},
-    time::Timestamp,
 };
 /// A trade that was reported, or that was cancelled before it was.
 #[derive(Clone, Debug)]
@@ -28,6 +27,8 @@ pub struct Trade {
     was_unmatched: bool,
     /// The entry that holds it.
     entry: u64,
+    /// The one since which it is an order's.
+    pub counted: u64,
 }
 
 impl Trade {
@@ -125,6 +126,7 @@ impl Model {
             is_cancelled: false,
             was_unmatched: !fits,
             entry: self.seq,
+            counted: self.seq,
         };
         self.trades.known.push(trade);
         if fits {
@@ -157,7 +159,7 @@ impl Model {
         let trade = &mut self.trades.known[place];
         let (is_purchase, session, day) = (order.buys, order.session, trade.day);
         let (shares, price) = trade.content.expect("told");
-        trade.order = Some((seq, side_of(is_purchase)));
+        (trade.order, trade.counted) = (Some((seq, side_of(is_purchase))), self.seq);
         let value = value_of(price, shares);
         order.trade(shares);
         if order.is_intraday {
@@ -173,7 +175,7 @@ impl Model {
     }
 
     /// As if it had not been; told before the trade itself, it counts when that comes.
-    pub fn cancel_trade(&mut self, cancel: &CancelTrade, now: Timestamp) {
+    pub fn cancel_trade(&mut self, cancel: &CancelTrade) {
         let (seq, id, day) = (cancel.order_id.seq, cancel.trade_id, i64::from(cancel.trade_date.days_since_epoch()));
         let known = &self.trades.known;
         let find = |is_it: &dyn Fn(&Trade) -> bool| known.iter().position(|trade| trade.is(day, id) && is_it(trade));
@@ -203,6 +205,7 @@ impl Model {
                     is_cancelled: true,
                     was_unmatched: order.is_none(),
                     entry: self.seq,
+                    counted: self.seq,
                 });
             }
             return;
@@ -211,16 +214,16 @@ impl Model {
         trade.is_cancelled = true;
         let Some((seq, _)) = trade.order else { return };
         let (shares, price) = trade.content.expect("told");
-        let value = value_of(price, shares);
+        let (value, counted) = (value_of(price, shares), trade.counted);
         let order = self.orders.get_mut(&seq).expect("a trade's order");
         order.undo(shares);
         let (is_purchase, session) = (order.buys, order.session);
         if order.is_intraday {
             self.trade_intraday(session, day, !is_purchase, shares, value);
         } else if is_purchase {
-            self.undo_bought(day, shares, value, now);
+            self.undo_bought(day, counted, shares, value);
         } else {
-            self.undo_sold(day, shares, value, now);
+            self.undo_sold(day, counted, shares, value);
         }
     }
 }
