@@ -280,7 +280,10 @@ impl<S: Subject> Writer<S> {
             if *self.stop.borrow() {
                 return Ok(false);
             }
-            let term = self.state.reader.term + 1;
+            // Never one that it claimed before, though a log that is behind does not show it: what was decided in it
+            // may still land.
+            let term = self.state.reader.term.max(self.state.claimed) + 1;
+            self.state.claimed = term;
             let claim = self.claim_record(term, log);
             let at = Some(self.state.reader.offset);
             let appended = log.append(S::TOPIC, self.partition, at, vec![claim]).await;

@@ -136,7 +136,13 @@ impl<S: Subject> Intake<S> {
         self.end();
         let (topic, partition) = (S::TOPIC, self.partition);
         let failed = |source| Error::Log { topic, partition, source };
-        let tail = self.requests.tail(topic, partition).await.map_err(failed)?;
+        let tail = match self.requests.tail(topic, partition).await {
+            // What is lost does not come back by claiming again.
+            Err(error) if ends(&error) => {
+                return Err(Error::Requests { topic, partition, reason: error.to_string() });
+            }
+            tail => tail.map_err(failed)?,
+        };
         if tail < from {
             let name = Requests::name(topic);
             let reason = format!("{name}/{partition} ends at {tail}, but {from} of it are answered: restore it");

@@ -52,6 +52,8 @@ pub(crate) struct Writer<S: Subject> {
 pub(crate) struct State<I> {
     /// Fresh and random at each start, so that no earlier writer's entries are taken for its own.
     pub writer: u128,
+    /// The last term that it claimed.
+    pub claimed: u64,
     pub reader: Reader,
     /// The source of the last entry decided.
     pub source: i64,
@@ -92,6 +94,7 @@ impl<I> State<I> {
     fn by_chance(meters: Meters, mut chance: StdRng) -> Self {
         Self {
             writer: chance.random(),
+            claimed: 0,
             reader: Reader::default(),
             source: -1,
             ahead: 0,

@@ -214,6 +214,11 @@ async fn requests_whose_head_was_deleted_are_not_answered_and_facts_are() {
     accepted(remote.desk.submit_fact(fact("list", reliance())).await);
     process.stop().await;
     assert_eq!(live(&apart.log).await.len(), 1, "nothing was answered over what was lost");
+    assert_eq!(
+        records(&apart.log).await.len(),
+        3,
+        "each process claimed once, and what is lost is not claimed for again"
+    );
 }
 
 async fn asked_open(apart: &Apart) -> Record {

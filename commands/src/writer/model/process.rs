@@ -3,6 +3,7 @@
 use super::{
     purse::{Ask, Entry, Purses},
     store::Store,
+    weak::Weak,
     wire::{Side, Wire},
     world::{Life, Phase, World},
 };
@@ -78,6 +79,9 @@ impl Process {
         let (log, requests) = (wire(Side::Answers, chance), Requests::new(wire(Side::Requests, chance)));
         let subject = Purses::new(StdRng::from_rng(chance), world.weak);
         let mut state = State::by_chance(Meters::new(Topic::Ledger, 0), StdRng::from_rng(chance));
+        if world.is(Weak::WriterReused) {
+            state.writer = 1;
+        }
         life.is_from_now(state.writer);
         let outcomes = Arc::new(Outcomes::new());
         let named = (!plan.is_embedded).then_some(&requests);

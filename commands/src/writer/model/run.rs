@@ -8,10 +8,10 @@ use super::{
     weak::Weak,
     world::{Phase, World, all},
 };
-use event_log::snapshot::memory::Memory;
+use event_log::{RecordKind, Stored, snapshot::memory::Memory};
 use futures::future::join_all;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// The most processes at once.
@@ -72,6 +72,7 @@ async fn story(seed: u64, weak: Option<Weak>) -> Ended {
         process.stop(&world).await;
     }
     let records = all(&world.answers, u64::MAX);
+    check_decided_once(&world, &records);
     let live = match Truth::of(records.clone(), weak) {
         Ok(truth) => {
             told.iter().flatten().for_each(|client| client.check(&truth).unwrap_or_else(|what| world.violated(what)));
@@ -234,6 +235,18 @@ async fn progress(world: &World, plan: &Plan, clients: Vec<tokio::task::JoinHand
 async fn runaway(world: &World) {
     while all(&world.answers, u64::MAX).len() < RECORDS_MAX {
         sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Whatever landed, live or dead: a writer decides once in a term what it answers there.
+fn check_decided_once(world: &World, records: &[Arc<Stored>]) {
+    let mut decided = HashMap::new();
+    for Stored { record, .. } in records.iter().map(|stored| &**stored) {
+        let headers = &record.headers;
+        let place = (headers.term, headers.writer, headers.source);
+        if headers.ce_type == RecordKind::Entry && *decided.entry(place).or_insert(&record.value) != &record.value {
+            world.violated(format!("{place:?} was decided twice"));
+        }
     }
 }
 

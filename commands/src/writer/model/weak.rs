@@ -11,6 +11,8 @@ pub(super) enum Weak {
     NoWriter,
     /// An entry may be of a term that is over.
     OldTerm,
+    /// Every start of every process is the same writer.
+    WriterReused,
     /// What is of unknown result is said to have failed.
     FailedTold,
     /// What is delivered, wherever, is taken for live.
@@ -37,12 +39,13 @@ impl Weak {
     /// Every one, and within how many seeds it is noticed.
     ///
     /// What the shipped writer cannot be made to leave out is left out in `event-log`'s model: writing before the own
-    /// claim was seen, deciding again in the same term, a claim at an equal term, and the same id after a restart.
-    pub(super) const ALL: [(Weak, u64); 14] = [
+    /// claim was seen, deciding again in the same term, and a claim at an equal term.
+    pub(super) const ALL: [(Weak, u64); 15] = [
         (Weak::NoAfter, 100),
         (Weak::SourcePastLast, 500),
         (Weak::NoWriter, 3_000),
         (Weak::OldTerm, 2_000),
+        (Weak::WriterReused, 100),
         (Weak::FailedTold, 100),
         (Weak::ToldOnDelivery, 100),
         (Weak::RefusalsForgotten, 100),
