@@ -60,9 +60,18 @@ impl Story {
     /// When it does not stop cleanly or not start again.
     #[track_caller]
     pub fn restarted(self) -> Story {
+        self.restarted_with(&["--calendar", "always-open"])
+    }
+
+    /// As [`Story::restarted`], with these arguments from then on.
+    ///
+    /// # Panics
+    /// When it does not stop cleanly or not start again.
+    #[track_caller]
+    pub fn restarted_with(self, args: &[&str]) -> Story {
         let status = self.server.stop();
         assert!(status.success(), "SIGTERM ended the server with {status}");
-        let server = Server::start(self.folder.path());
+        let server = Server::start_with(self.folder.path(), args, &[]);
         Story::with(self.folder, server)
     }
 

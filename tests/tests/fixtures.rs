@@ -1,7 +1,8 @@
 //! The data folder of each release is opened by this one: clean, with the same state, and written on.
 
+use domain::event::EventData;
 use serde_json::Value;
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 use tempfile::TempDir;
 use tests::{
     Server, binary,
@@ -30,7 +31,9 @@ fn kept() -> Vec<Kept> {
     let kept: Vec<Kept> = folders
         .map(|folder| {
             let copy = tempfile::tempdir().expect("a folder can be made");
-            fs::copy(folder.join("bahi.db"), copy.path().join("bahi.db")).expect("a log is kept");
+            for file in ["bahi.db", "snapshots.db"] {
+                fs::copy(folder.join(file), copy.path().join(file)).expect("a log and its snapshots are kept");
+            }
             let state = fs::read_to_string(folder.join("state.json")).expect("its state is kept");
             let version = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let state = serde_json::from_str(&state).expect("JSON");
@@ -58,6 +61,19 @@ fn the_folder_of_every_release_is_folded_to_the_state_it_had() {
         assert_eq!(replayed["entries"], kept.state["entries"], "{}", kept.version);
         assert_eq!(State::read(&replayed), State::read(&kept.state), "{}", kept.version);
     }
+}
+
+#[test]
+fn the_folder_of_this_release_holds_every_event_that_can_be_recorded() {
+    let mut kept = kept();
+    kept.retain(|kept| kept.version == env!("CARGO_PKG_VERSION"));
+    let lines = binary::run(["tail", "--data", kept[0].data(), "--from", "0", "--json"]).succeeded();
+    let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let events = rows.iter().filter_map(|row| row["entry"]["events"].as_array()).flatten();
+    let held: BTreeSet<&str> = events.filter_map(|event| event["type"].as_str()).collect();
+    let absent: Vec<&str> =
+        EventData::TYPES.iter().map(|(name, _)| *name).filter(|name| !held.contains(name)).collect();
+    assert_eq!(absent, [""; 0], "`make fixture` records no such event");
 }
 
 #[test]
