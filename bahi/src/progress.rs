@@ -1,7 +1,8 @@
 //! A bar for what takes over a second, where a person is watching; counts and knows nothing else.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::{
+    fmt,
     io::{self, IsTerminal},
     time::{Duration, Instant},
 };
@@ -22,8 +23,13 @@ impl Progress {
     /// For `total` things, named in the plural.
     pub fn new(total: u64, things: &'static str) -> Progress {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        let style = "{bar:30} {human_pos} of {human_len} {msg}, {per_sec}, {eta} left";
-        bar.set_style(ProgressStyle::with_template(style).expect("the template is constant and tested by use"));
+        let style = "{bar:30} {human_pos} of {human_len} {msg}, {rate}/s, {eta} left";
+        let style = ProgressStyle::with_template(style).expect("the template is constant and tested by use");
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A bar that cannot be written is no reason to stop.
+            let _ = write!(out, "{:.0}", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
         bar.set_message(things);
         Progress { bar, started: Instant::now(), shown: !io::stderr().is_terminal() }
     }

@@ -1,6 +1,6 @@
 //! The command line teaches, does what it prints, and refuses with one clear line.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     env, fs,
     net::TcpListener,
@@ -306,29 +306,6 @@ STORY,INE002A01018,2024-01-17
 STORY,INE002A01018,2024-01-18,NSE,EQ,EQ,gift,false,1,80.00,6007,7,2024-01-18T10:15:30
 STORY,INE002A01018,2024-01-19,NSE,EQ,EQ,buy,false,5,81.00,6008,8,2024-01-19T10:15:30
 ";
-
-#[test]
-fn an_export_holds_every_event_and_every_row_of_the_views() {
-    let story = Story::with_a_market();
-    story.investor("ACC1", "12.34");
-    let out = folder();
-    for format in ["jsonl", "csv"] {
-        let target = out.path().join(format);
-        binary::run(["export", "--data", story.data(), "--out", text(&target), "--format", format]).succeeded();
-        let files: Vec<_> =
-            fs::read_dir(&target).expect("a folder").map(|file| file.expect("an entry").path()).collect();
-        assert!(files.iter().any(|file| text(file).contains("events")), "{files:?}");
-        assert!(files.iter().any(|file| text(file).contains("cash")), "{files:?}");
-        let all: String = files.iter().map(|file| fs::read_to_string(file).expect("text")).collect();
-        assert!(all.contains("12.34") && all.contains("cash_deposited"), "{all}");
-    }
-    let lines = fs::read_dir(out.path().join("jsonl")).expect("a folder");
-    for file in lines.map(|file| file.expect("an entry").path()) {
-        for line in fs::read_to_string(&file).expect("text").lines() {
-            serde_json::from_str::<Value>(line).unwrap_or_else(|why| panic!("{}: {why}: {line}", file.display()));
-        }
-    }
-}
 
 #[test]
 fn a_token_is_the_last_line_and_the_key_is_nobody_elses_to_read() {

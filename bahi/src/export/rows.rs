@@ -4,7 +4,7 @@ use crate::error::Error;
 use serde_json::{Value, json, value::RawValue};
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -51,13 +51,19 @@ impl Rows {
     /// Writes a row.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or a field of it has no column.
     pub fn write(&mut self, row: Value) -> Result<(), Error> {
         let written = match &mut self.kind {
             Kind::Jsonl(file) => {
                 serde_json::to_writer(&mut *file, &row).map_err(Into::into).and_then(|()| file.write_all(b"\n"))
             }
             Kind::Csv(writer) => {
+                // Nothing of a row may be lost for want of a column.
+                let fields = row.as_object().into_iter().flat_map(|row| row.keys());
+                if let Some(field) = fields.into_iter().find(|field| !self.columns.contains(&field.as_str())) {
+                    let why = format!("a row has the field {field}, for which there is no column");
+                    return Err(Error::file(&self.path)(io::Error::other(why)));
+                }
                 let cells = self.columns.iter().map(|column| cell(row.get(*column).unwrap_or(&Value::Null)));
                 writer.write_record(cells).map_err(Into::into)
             }
