@@ -5,7 +5,7 @@ BENCHES := log orders replay query
 CLUSTER_BENCHES := project cluster
 TEST_FLAGS ?= --workspace --no-fail-fast
 # Stories of one process that are also told of processes around Kafka and PostgreSQL.
-CLUSTER_STORIES := bad_input both_times cash idempotency ledger_runs orders
+CLUSTER_STORIES := bad_input both_times cash export funds idempotency ledger_runs openapi orders real_server square_off
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-cluster faults equality lint bench bench-cluster fixture services services-down services-status
@@ -24,6 +24,7 @@ test: ## start the services and run every test, from single sums to the running 
 	@$(if $(filter file,$(origin TEST_FLAGS)),$(MAKE) --no-print-directory test-cluster)
 
 test-cluster: ## tell the stories of one process again, of api, writer, projector and venue around Kafka and PostgreSQL
+	@.ci/schemathesis
 	@deploy/local/services up
 	@$(CARGO) build --locked --workspace --bins --tests
 	@eval "$$(deploy/local/services env)" && BAHI_TESTS_ON=cluster $(CARGO) test --locked --no-fail-fast --package tests $(CLUSTER_STORIES:%=--test %)

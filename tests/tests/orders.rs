@@ -206,7 +206,10 @@ fn a_venue_may_change_an_order_to_another_quantity_and_price_than_was_asked() {
     assert_eq!(life.blocked(), "1900.00");
     modified(15, "94.00").must_be(201);
     let seen = life.seen(&order);
-    assert_eq!((seen.at("/quantity"), seen.text_at("/price"), seen.at("/waiting")), (&json!(15), "94.00", &Value::Null));
+    assert_eq!(
+        (seen.at("/quantity"), seen.text_at("/price"), seen.at("/waiting")),
+        (&json!(15), "94.00", &Value::Null)
+    );
     assert_eq!(life.blocked(), "1410.00");
     // Asked by nobody, it is recorded and changes nothing.
     modified(12, "93.00").must_be(201);

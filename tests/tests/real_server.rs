@@ -50,7 +50,7 @@ fn close(csv: &str, symbol: &str) -> Decimal {
 fn closes_of_nse_and_navs_of_amfi_are_imported_once_and_shown_as_published() {
     let Some(real) = real_data::folder() else { return };
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let server = Server::serve(&folder.path().join("data"), &["--calendar", "always-open"], &[]);
+    let server = Server::start_with(&folder.path().join("data"), &["--calendar", "always-open"], &[]);
     let operator = server.operator();
     let legacy = fs::read(real.join("nse/cm31JAN2018bhav.csv")).expect("a real file");
     let newest = "sec_bhavdata_full_21082026.csv";
@@ -136,7 +136,7 @@ fn shown(portfolio: &Value) -> BTreeMap<String, Decimal> {
 fn sixteen_investors_become_accounts_of_a_server_that_shows_what_a_plain_sum_says() {
     let Some(real) = real_data::folder() else { return };
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let server = Server::serve(folder.path(), &["--calendar", "always-open"], &[]);
+    let server = Server::start_with(folder.path(), &["--calendar", "always-open"], &[]);
     let operator = server.operator();
     let (mut shares_out, mut units_out) = (0, 0);
     for investor in real_data::investors(&real) {

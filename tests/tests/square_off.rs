@@ -164,7 +164,10 @@ fn what_the_venue_leaves_unfilled_is_delivered_when_the_session_is_over() {
         (positions(&client) == [(json!("CNC"), json!(6))]).then_some(())
     });
     let order = client.get(&format!("{ORDERS}/{square_off}"));
-    assert_eq!((order.text_at("/status"), order.at("/filled"), order.at("/cancelled")), ("expired", &json!(4), &json!(6)));
+    assert_eq!(
+        (order.text_at("/status"), order.at("/filled"), order.at("/cancelled")),
+        ("expired", &json!(4), &json!(6))
+    );
     let converted = entries_with(&client, "position_converted");
     assert_eq!(converted.len(), 1, "{converted:?}");
     let pnl = client.get("/v1/accounts/ACC1/pnl");
