@@ -19,4 +19,7 @@ fn a_ledger_of_many_days_starts_from_its_snapshot_and_answers_a_key_of_the_first
     assert_eq!((&line["bench"], &line["verify"]), (&"soak".into(), &"clean".into()));
     let samples = line["memory"]["samples"].as_array().expect("memory was looked at");
     assert_eq!(samples.last().expect("at the end at least")[1], 1_000);
+    let bytes = |name: &str| line["memory"][name].as_u64().expect("a number");
+    assert!(bytes("ready_bytes") > 0 && bytes("ready_bytes") <= bytes("ready_peak_bytes"), "{line}");
+    assert!(bytes("ready_peak_bytes") <= bytes("peak_bytes"), "{line}");
 }

@@ -28,6 +28,10 @@ pub struct Memory {
     pub ready_s: f64,
     /// Resident bytes then.
     pub ready_bytes: u64,
+    /// The most that had been resident by then.
+    pub ready_peak_bytes: u64,
+    /// The most that was resident at all.
+    pub peak_bytes: u64,
     /// Seconds, orders so far and resident bytes, along the way.
     pub samples: Vec<(u64, u64, u64)>,
 }
@@ -38,7 +42,12 @@ const SAMPLE_ROWS: usize = 12;
 impl Memory {
     fn print(&self) -> Result<(), Error> {
         let mb = |bytes: u64| grouped((bytes >> 20) as f64);
-        out::say(&format!("ready after {:.2} s with {} MB", self.ready_s, mb(self.ready_bytes)))?;
+        out::say(&format!(
+            "ready after {:.2} s with {} MB, at most {} MB until then",
+            self.ready_s,
+            mb(self.ready_bytes),
+            mb(self.ready_peak_bytes)
+        ))?;
         let every = self.samples.len().div_ceil(SAMPLE_ROWS).max(1);
         let row =
             |(seconds, orders, bytes): &(u64, u64, u64)| vec![seconds.to_string(), grouped(*orders as f64), mb(*bytes)];
@@ -48,9 +57,10 @@ impl Memory {
         let bytes = || self.samples.iter().map(|(_, _, bytes)| *bytes);
         let (least, most) = (bytes().min().unwrap_or(0), bytes().max().unwrap_or(0));
         out::say(&format!(
-            "least {} MB, most {} MB, slope {:.0} bytes an order over the second half",
+            "least {} MB, most {} MB, at any moment {} MB, slope {:.0} bytes an order over the second half",
             mb(least),
             mb(most),
+            mb(self.peak_bytes),
             self.slope()
         ))
     }
@@ -152,7 +162,7 @@ mod tests {
     #[test]
     fn the_slope_is_of_the_second_half() {
         let samples = [(0, 0, 900), (1, 10, 100), (2, 20, 140), (3, 30, 180)].to_vec();
-        let memory = Memory { ready_s: 0.0, ready_bytes: 0, samples };
+        let memory = Memory { ready_s: 0.0, ready_bytes: 0, ready_peak_bytes: 0, peak_bytes: 0, samples };
         assert_eq!(memory.slope(), 4.0);
     }
 

@@ -82,8 +82,17 @@ impl Server {
 
     /// Its resident memory in bytes; `None` where the system does not say.
     pub fn memory(&self) -> Option<u64> {
+        self.bytes("VmRSS:")
+    }
+
+    /// The most that was ever resident, in bytes; `None` where the system does not say.
+    pub fn memory_peak(&self) -> Option<u64> {
+        self.bytes("VmHWM:")
+    }
+
+    fn bytes(&self, figure: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(figure))?;
         let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kib << 10)
     }

@@ -97,8 +97,9 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
     let server = Server::start_hurried(folder.path(), CLOCK_SPEED, Duration::from_secs(READY_S_MAX)).await?;
     ready(&server).await?;
     let ready_s = began.elapsed().as_secs_f64();
-    let ready_bytes = server.memory().unwrap_or(0);
-    bench.tell(&format!("ready after {ready_s:.2} s with {} MB", ready_bytes >> 20));
+    let (ready_bytes, ready_peak_bytes) = (server.memory().unwrap_or(0), server.memory_peak().unwrap_or(0));
+    let (now, peak) = (ready_bytes >> 20, ready_peak_bytes >> 20);
+    bench.tell(&format!("ready after {ready_s:.2} s with {now} MB, at most {peak} MB until then"));
 
     let minter = Minter::open(folder.path(), None)?;
     first_answer(&server, &minter, &made).await?;
@@ -108,6 +109,7 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
     let began = Instant::now();
     let samples = order_on(&server, &minter, made.accounts, orders).await?;
     let ordering = began.elapsed();
+    let peak_bytes = server.memory_peak().unwrap_or(0);
     server.stop().await?;
     let words = [OsStr::new("verify"), OsStr::new("--redecide"), OsStr::new("--data"), folder.path().as_os_str()];
     server::output_of(&words).await?;
@@ -121,7 +123,7 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
     };
     let results = vec![rate("made", made.entries, making), rate("orders", orders, ordering)];
     let bytes_per_entry = Some(disk::bytes_of(folder.path())? / entries.max(1));
-    let memory = Some(Memory { ready_s, ready_bytes, samples });
+    let memory = Some(Memory { ready_s, ready_bytes, ready_peak_bytes, peak_bytes, samples });
     Ok(Report { bench: "soak", results, fdatasync_ms, load, bytes_per_entry, memory, verify: "clean" })
 }
 
