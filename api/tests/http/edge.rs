@@ -10,7 +10,7 @@ use axum::{
     http::{Method, Request},
 };
 use commands::{Clock, Running};
-use domain::{calendar::CalendarMode, ids::AccountId, time::Timestamp};
+use domain::{calendar::CalendarMode, ids::AccountId, policy::Policy, time::Timestamp};
 use event_log::{EventLog, Topic, memory::Memory};
 use projections::{Views, Worker};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
     time::Duration,
 };
 use tokio::sync::watch;
@@ -100,6 +101,24 @@ pub struct Edge {
     _running: Running,
     _worker: Worker,
     count: AtomicU32,
+}
+
+/// Whatever was asked of an edge, deciding its log again gives the same.
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        let memory = self.memory.clone();
+        // A test's own runtime cannot wait here.
+        let again = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let policies = [Arc::new(Policy::default())].into_iter().collect();
+            let again = runtime.block_on(commands::redecide(&memory, &policies, |_, _| {})).unwrap();
+            again.difference.map(|difference| difference.to_string())
+        });
+        assert_eq!(again.join().unwrap(), None);
+    }
 }
 
 impl Edge {
