@@ -188,8 +188,9 @@ impl<S: Subject> Intake<S> {
         self.due.get(key).is_some_and(|until| *until > now)
     }
 
-    /// Puts due work among the requests. What does not arrive is named again later, under the same ids.
-    pub(crate) fn put(&mut self, due: &[Prepared<S::Item>], now: Timestamp) {
+    /// Puts due work among the requests; the store is asked first of keys that it may hold. What does not arrive is named
+    /// again later, under the same ids.
+    pub(crate) fn put(&mut self, due: &[Prepared<S::Item>], now: Timestamp, may_be_saved: impl Fn(&Key) -> bool) {
         if due.is_empty() {
             return;
         }
@@ -198,7 +199,9 @@ impl<S: Subject> Intake<S> {
         }
         let until = now.plus_micros(DUE_AGAIN_MS * 1_000);
         self.due.extend(due.iter().map(|command| (command.key, until)));
-        let records: Vec<(Key, Record)> = due.iter().map(|command| (command.key, S::request(command))).collect();
+        let asked = |key: Key| may_be_saved(&key).then_some(key);
+        let records: Vec<(Option<Key>, Record)> =
+            due.iter().map(|command| (asked(command.key), S::request(command))).collect();
         let (requests, older, partition) = (self.requests.clone(), self.older.clone(), self.partition);
         self.puts.spawn(async move {
             if let Err(error) = put_new(&requests, older, S::TOPIC, partition, records).await {
@@ -209,24 +212,36 @@ impl<S: Subject> Intake<S> {
     }
 }
 
-/// Puts what was never asked before: what is due but has an outcome would be answered with it for ever.
+/// Puts what was never asked before, in order: what is due but has an outcome would be answered with it for ever. What has
+/// a key here may have one in the store; what stands before all such is put though the store is away.
 async fn put_new(
     requests: &Requests,
     older: Option<Older>,
     topic: Topic,
     partition: u32,
-    mut records: Vec<(Key, Record)>,
+    mut records: Vec<(Option<Key>, Record)>,
 ) -> Result<(), event_log::Error> {
-    if let Some(older) = older {
-        let known = older.find_all(records.iter().map(|(key, _)| *key).collect()).await?;
-        let mut known = known.into_iter();
-        records.retain(|_| known.next().flatten().is_none());
+    let keys: Vec<Key> = records.iter().filter_map(|(key, _)| *key).collect();
+    let known = match older.filter(|_| !keys.is_empty()) {
+        Some(older) => older.find_all(keys).await,
+        None => Ok(vec![None; keys.len()]),
+    };
+    let asked = match known {
+        Ok(known) => {
+            let mut known = known.into_iter();
+            records.retain(|(key, _)| key.is_none() || known.next().flatten().is_none());
+            Ok(())
+        }
+        Err(error) => {
+            records.truncate(records.iter().take_while(|(key, _)| key.is_none()).count());
+            Err(error)
+        }
+    };
+    if !records.is_empty() {
+        let records = records.into_iter().map(|(_, record)| record).collect();
+        requests.put(topic, partition, records).await?;
     }
-    if records.is_empty() {
-        return Ok(());
-    }
-    let records = records.into_iter().map(|(_, record)| record).collect();
-    requests.put(topic, partition, records).await.map(drop)
+    asked
 }
 
 /// The task that reads ahead of the writer.

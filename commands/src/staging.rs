@@ -163,7 +163,10 @@ impl<S: Subject> Writer<S> {
         self.state.meters.due.increment(due.len() as u64);
         self.state.meters.due_lag(self.subject.next_due(), now);
         match &mut self.inbox {
-            Inbox::Log(intake) => intake.put(&due, now),
+            Inbox::Log(intake) => {
+                let snapshots = self.state.snapshots.as_ref();
+                intake.put(&due, now, |key| snapshots.is_some_and(|snapshots| snapshots.may_hold(key)));
+            }
             Inbox::Desk(_) => staged.extend(due.into_iter().map(|command| Staged {
                 command,
                 waiter: Waiter::Nobody,

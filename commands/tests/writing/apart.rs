@@ -1,6 +1,6 @@
 //! Writers apart from desks: commands travel through the log of requests, and any writer may die or be doubled.
 
-use crate::common::*;
+use crate::{common::*, snapshots::Away};
 use commands::{Answer, Config, Partition, Remote, Writing, remote, write};
 use domain::{command::Submitter, event::EventData, rejection::Rejection};
 use event_log::{
@@ -11,7 +11,7 @@ use event_log::{
 };
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::watch;
@@ -504,6 +504,46 @@ async fn due_work_goes_through_the_requests_and_is_done_once() {
     let entries = live(&apart.log).await;
     assert_eq!(entries.iter().filter(|entry| entry.command.kind == "expire_order").count(), 3);
     assert_eq!(entries.len() as u64, apart.put.tail(Topic::Ledger, 0).await.unwrap(), "one entry for each request");
+}
+
+#[tokio::test]
+async fn due_work_is_done_while_the_store_of_snapshots_is_away() {
+    let (apart, store) = (Apart::new(), Away::default());
+    let config = Config { snapshots: Some(Arc::new(store.clone())), snapshot_entries: 5, ..config(&apart.clock) };
+    let process = apart.process_over(Arc::new(apart.log.clone()), config).await;
+    let remote = apart.desk().await;
+    // A writer that folds again turns away, for a while.
+    let insist = async |submission: commands::Submission| {
+        while let Answer::Busy { .. } = remote.desk.submit(submission.clone()).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    insist(client("A", "open", open())).await;
+    insist(client("A", "d", deposit("10000.00"))).await;
+    insist(submission("A", "o", Submitter::Operator, buy(1, "100.00"))).await;
+    let mut deposits = 0;
+    let mut deposit_more = async || {
+        deposits += 1;
+        insist(client("A", &format!("d{deposits}"), deposit("1.00"))).await;
+    };
+    while store.saved.lock().expect("nobody panics here").is_empty() {
+        deposit_more().await;
+    }
+    store.is_away.store(true, Ordering::SeqCst);
+    deposit_more().await;
+    apart.clock.set("2026-11-24T15:31:00+05:30");
+    let expired = await_entry(&apart.log, |entry| entry.command.id == "expire/A-3");
+    // What was not put is named again some time later.
+    let time_goes_on = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            apart.clock.advance_ms(1_000);
+        }
+    };
+    tokio::select! { _ = expired => {}, () = time_goes_on => {} }
+    store.is_away.store(false, Ordering::SeqCst);
+    process.stop().await;
 }
 
 #[tokio::test]

@@ -203,11 +203,11 @@ async fn without_a_store_and_with_one_the_log_is_the_same() {
 
 /// A store that cannot be asked while it is away.
 #[derive(Clone, Default)]
-struct Away {
+pub struct Away {
     kept: Snapshots,
-    is_away: Arc<AtomicBool>,
+    pub is_away: Arc<AtomicBool>,
     /// How many items each save held.
-    saved: Arc<Mutex<Vec<usize>>>,
+    pub saved: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Away {
