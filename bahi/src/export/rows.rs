@@ -59,8 +59,8 @@ impl Rows {
             }
             Kind::Csv(writer) => {
                 // Nothing of a row may be lost for want of a column.
-                let fields = row.as_object().into_iter().flat_map(|row| row.keys());
-                if let Some(field) = fields.into_iter().find(|field| !self.columns.contains(&field.as_str())) {
+                let mut fields = row.as_object().into_iter().flat_map(|row| row.keys());
+                if let Some(field) = fields.find(|field| !self.columns.contains(&field.as_str())) {
                     let why = format!("a row has the field {field}, for which there is no column");
                     return Err(Error::file(&self.path)(io::Error::other(why)));
                 }

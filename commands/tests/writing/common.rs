@@ -11,7 +11,7 @@ use domain::{
     cash,
     command::{Command, Submitter},
     ids::{AccountId, CommandId},
-    market::{Fact, Instrument, LastPrice},
+    market::{Fact, Instrument, LastPrice, Scheme},
     money::{Money, Percent, Price, Quantity},
     order::{self, OrderType, Product, Side, Validity},
     policy::Policy,
@@ -112,6 +112,21 @@ pub async fn decided_again(log: &dyn EventLog) {
 
 pub fn by(role: Submitter) -> Arc<By> {
     Arc::new(By { subject: "tester".into(), role, session: None, origin: None, algo_id: None })
+}
+
+/// A scheme of no category.
+pub fn scheme() -> Scheme {
+    Scheme {
+        scheme: "119551".parse().unwrap(),
+        name: "Story Flexi Cap Fund".into(),
+        isin_growth: None,
+        isin_reinvestment: None,
+        amc: None,
+        category: None,
+        plan: None,
+        option: None,
+        corrects: None,
+    }
 }
 
 pub fn account(name: &str) -> AccountId {

@@ -11,7 +11,7 @@ use domain::{
     command::Submitter,
     event::EventData,
     fund, history,
-    market::{DayNav, Fact, MarketEventData, Scheme},
+    market::{DayNav, Fact, MarketEventData},
     money::{Money, Nav, Price, Quantity},
     order::{Cancel, OrderType, Product},
     policy::Policy,
@@ -111,17 +111,7 @@ async fn busy(log: &Memory) {
 }
 
 async fn market(running: &Running) {
-    let scheme = Scheme {
-        scheme: "119551".parse().unwrap(),
-        name: "Story Flexi Cap Fund".into(),
-        isin_growth: None,
-        isin_reinvestment: None,
-        amc: None,
-        category: None,
-        plan: None,
-        option: None,
-        corrects: None,
-    };
+    let scheme = scheme();
     let nav = DayNav {
         scheme: scheme.scheme,
         date: Date::parse("2026-11-24").unwrap(),

@@ -7,7 +7,7 @@ use domain::{
     command::{Command, Submitter},
     fund,
     ids::{OrderId, TradeId},
-    market::{Fact, Scheme},
+    market::Fact,
     money::{Money, Price, Quantity},
     order::{Cancel, Fill, Modify, Place, Report, ReportKind},
     time::Timestamp,
@@ -278,20 +278,6 @@ async fn facts_again(desk: &Desk, facts: [FactSubmission; 3], listed: Vec<Answer
         assert_eq!(again, Answer::Answered(Answered { replayed: true, ..first }));
     }
     assert_eq!(desk.ends(&[]).await, before, "a fact that is told again records nothing");
-}
-
-fn scheme() -> Scheme {
-    Scheme {
-        scheme: "119551".parse().unwrap(),
-        name: "Story Flexi Cap Fund".into(),
-        isin_growth: None,
-        isin_reinvestment: None,
-        amc: None,
-        category: None,
-        plan: None,
-        option: None,
-        corrects: None,
-    }
 }
 
 fn run(telling: impl Future<Output = ()>) {
