@@ -70,7 +70,7 @@ const UNSAID_IN_DOMAIN: &[&str] = &[
 const STRANGE_TO_DOMAIN: &[&str] = &["serde_json", "tokio", "futures", "rand", "uuid", "chrono", "tracing", "metrics"];
 
 /// Folders that are not part of the repository.
-const NOT_OURS: &[&str] = &[".git", "target", ".data", "proptest-regressions", "__pycache__"];
+const NOT_OURS: &[&str] = &[".git", "target", ".data", "bahi-demo", "proptest-regressions", "__pycache__"];
 
 /// The files of a repository by their path from its root; what is not text is there with an empty text.
 #[derive(Default)]
