@@ -20,6 +20,9 @@ use rand::Rng;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+use crate::writer::model::left_out;
+
 /// The first and the longest wait before a claim is tried again.
 const BACK_OFF_MS: (u64, u64) = (10, 2_000);
 /// After how many look-ups in a row without an answer a store is no more asked for a while, though it answers in part.
@@ -216,6 +219,8 @@ impl<S: Subject> Writer<S> {
                 let headers = &stored.record.headers;
                 let corrupt = |source| Error::Corrupt { topic, partition, source };
                 let verdict = self.state.reader.fold(stored.offset, headers).map_err(corrupt)?;
+                #[cfg(test)]
+                let verdict = left_out::at_equal_term(&mut self.state.reader, headers, verdict);
                 if verdict == Verdict::Claim {
                     self.check_claim(stored)?;
                 }
@@ -280,6 +285,11 @@ impl<S: Subject> Writer<S> {
             if *self.stop.borrow() {
                 return Ok(false);
             }
+            #[cfg(test)]
+            if left_out::stays_in_term(&self.state) {
+                self.subject.replayed();
+                return Ok(true);
+            }
             // Never one that it claimed before, though a log that is behind does not show it: what was decided in it
             // may still land.
             let term = self.state.reader.term.max(self.state.claimed) + 1;
@@ -289,6 +299,8 @@ impl<S: Subject> Writer<S> {
             let appended = log.append(S::TOPIC, self.partition, at, vec![claim]).await;
             // Whatever the append said, the log says what happened.
             self.catch_up(log, first).await?;
+            #[cfg(test)]
+            left_out::takes_for_live(&mut self.state, term);
             let Reader { term: held, writer, .. } = self.state.reader;
             if held == term && writer == self.state.writer {
                 tracing::info!(topic = %S::TOPIC, partition = self.partition, term, "the partition is claimed");

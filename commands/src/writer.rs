@@ -499,6 +499,6 @@ pub(crate) fn count(count: usize) -> f64 {
 }
 
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 #[cfg(test)]
 mod tests;

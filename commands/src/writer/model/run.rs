@@ -2,6 +2,7 @@
 
 use super::{
     client::{Client, Desks},
+    left_out::LeavingOut,
     process::{Plan, Process, open_desk},
     purse::Ask,
     truth::Truth,
@@ -36,6 +37,7 @@ pub(super) struct Ended {
 
 /// Runs the seed's story.
 pub(super) fn run(seed: u64, weak: Option<Weak>) -> Ended {
+    let _left_out = LeavingOut::new(weak);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O can be built").block_on(story(seed, weak))
 }

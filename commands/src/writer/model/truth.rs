@@ -1,6 +1,7 @@
 //! What a run's records say when they are folded plainly from the start, and what must hold of that.
 
 use super::{
+    left_out::at_equal_term,
     purse::{Entry, Purse, Said, purse_key},
     view::shown,
     weak::Weak,
@@ -43,6 +44,7 @@ impl Truth {
             let before = truth.reader;
             let headers = &stored.record.headers;
             let verdict = truth.reader.fold(stored.offset, headers).map_err(|corrupt| corrupt.to_string())?;
+            let verdict = at_equal_term(&mut truth.reader, headers, verdict);
             match verdict {
                 Verdict::Claim if headers.term <= before.term => return Err("a term came again".to_owned()),
                 Verdict::Claim => {}

@@ -11,6 +11,12 @@ pub(super) enum Weak {
     NoWriter,
     /// An entry may be of a term that is over.
     OldTerm,
+    /// A claim is live at the term that holds; that two of one term are is what is noticed.
+    EqualTerm,
+    /// A writer writes before it has seen its claim live.
+    EarlyEntries,
+    /// After a failure a writer decides again in the term that it has.
+    SameTermDecidesAgain,
     /// Every start of every process is the same writer.
     WriterReused,
     /// What is of unknown result is said to have failed.
@@ -37,14 +43,14 @@ pub(super) enum Weak {
 
 impl Weak {
     /// Every one, and within how many seeds it is noticed.
-    ///
-    /// What the shipped writer cannot be made to leave out is left out in `event-log`'s model: writing before the own
-    /// claim was seen, deciding again in the same term, and a claim at an equal term.
-    pub(super) const ALL: [(Weak, u64); 15] = [
+    pub(super) const ALL: [(Weak, u64); 18] = [
         (Weak::NoAfter, 100),
         (Weak::SourcePastLast, 500),
         (Weak::NoWriter, 3_000),
         (Weak::OldTerm, 2_000),
+        (Weak::EqualTerm, 100),
+        (Weak::EarlyEntries, 100),
+        (Weak::SameTermDecidesAgain, 100),
         (Weak::WriterReused, 100),
         (Weak::FailedTold, 100),
         (Weak::ToldOnDelivery, 100),
