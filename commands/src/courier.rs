@@ -52,6 +52,8 @@ struct Pending {
     recent: VecDeque<(i64, Recent)>,
     /// The source answered last.
     last: i64,
+    /// Whether no more will be seen.
+    is_over: bool,
 }
 
 #[derive(Clone)]
@@ -89,6 +91,9 @@ impl<I> Courier<I> {
     /// not known.
     pub(crate) async fn submit(&self, partition: u32, commands: Vec<Prepared<I>>) -> Vec<Option<Reply>> {
         let answers = &self.seen[partition as usize];
+        if answers.pending.lock().is_over {
+            return commands.iter().map(|_| Some(Reply::Busy)).collect();
+        }
         // Each takes its place in the queue here, in order; what is long is put in parts.
         let mut records: Vec<Record> = commands.iter().map(self.request).collect();
         let _sending: Vec<Step> = records.iter_mut().filter_map(sending).collect();
@@ -148,7 +153,9 @@ impl Answers {
     fn wait(&self, source: i64) -> oneshot::Receiver<Reply> {
         let (sender, receiver) = oneshot::channel();
         let mut pending = self.pending.lock();
-        if source > pending.last {
+        if pending.is_over {
+            // What is put by now is answered, and that is seen elsewhere or later.
+        } else if source > pending.last {
             // Callers that gave up leave nothing behind.
             if pending.waiting.len() >= RECENT_ANSWERS {
                 pending.waiting.retain(|_, waiting| !waiting.is_closed());
@@ -175,6 +182,13 @@ impl Answers {
             pending.recent.pop_front();
         }
         pending.recent.push_back((source, answer));
+    }
+
+    /// No more answers will be seen: whoever waits is to ask again, and nothing more is put.
+    pub(crate) fn end(&self) {
+        let mut pending = self.pending.lock();
+        pending.is_over = true;
+        pending.waiting.clear();
     }
 
     /// Waits until the ledger is seen up to this offset.

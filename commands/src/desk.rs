@@ -115,7 +115,7 @@ impl Desk {
     }
 
     /// Whether the answers of every partition are still followed; in words, where some are not: commands to those are
-    /// answered no more, and a new start says why.
+    /// turned away, and a new start says why.
     ///
     /// # Errors
     /// Which are not.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    courier::{Answering, Courier},
+    courier::{Answering, Answers, Courier},
     desk::{Desk, Halted},
     error::Error,
     facts::Facts,
@@ -17,8 +17,11 @@ use crate::{
     subject::Subject,
 };
 use event_log::{EventLog, Requests, Topic, rule::Reader};
-use std::sync::Arc;
-use tokio::{sync::oneshot, task::JoinHandle};
+use std::{collections::HashMap, sync::Arc};
+use tokio::{
+    sync::oneshot,
+    task::{Id, JoinHandle, JoinSet},
+};
 
 /// A desk that was opened, and what runs for it; dropping it ends that.
 pub struct Remote {
@@ -88,6 +91,7 @@ impl Opening {
         let partitions = log.partitions(topic);
         let courier = Courier::new::<S>(self.requests.clone(), partitions);
         let (mut outcomes, mut ends) = (Vec::new(), Vec::new());
+        let (mut followers, mut followings) = (JoinSet::new(), HashMap::new());
         for partition in 0..partitions {
             let failed = |source| Error::Log { topic, partition, source };
             let known = Arc::new(Outcomes::new());
@@ -103,6 +107,7 @@ impl Opening {
             let answers = courier.answers(partition);
             let (halted, halts) = oneshot::channel();
             ends.push((Arc::clone(&answers), log.tail(topic, partition).await.map_err(failed)?, halts));
+            let following = Following { topic, partition, answers: Arc::clone(&answers), halted };
             let forget_every = self.config.snapshot_entries as u64;
             let answering = Answering {
                 log: Arc::clone(&log),
@@ -114,24 +119,55 @@ impl Opening {
                 forget_every,
             };
             outcomes.push(known);
-            let all_halted = Arc::clone(&self.halted);
-            self.tasks.push(tokio::spawn(async move {
-                if let Err(error) = answering.run::<S>().await {
-                    tracing::error!(%topic, partition, %error, "answers can be followed no further");
-                    all_halted.lock().insert((topic, partition));
-                    // Nobody waits for it once all is open.
-                    drop(halted.send(error));
-                }
-            }));
+            let task = followers.spawn(answering.run::<S>());
+            followings.insert(task.id(), following);
         }
+        self.tasks.push(tokio::spawn(watch_over(followers, followings, Arc::clone(&self.halted))));
         for (partition, (answers, end, halts)) in (0..).zip(ends) {
             let failed = |source| Error::Log { topic, partition, source };
             tokio::select! {
                 () = answers.reach(end) => {}
-                // A task that ended without a reason was ended by the end of the log, or by a panic.
+                // One that ended without a reason was ended by the end of the log, or by a panic.
                 ended = halts => return Err(ended.unwrap_or_else(|_| failed(event_log::Error::Closed))),
             }
         }
         Ok(Lane { topic, log, way: Way::Through(courier), outcomes, read_outcome, wait: self.config.wait })
+    }
+}
+
+/// One partition whose answers are followed, for whoever watches over that.
+struct Following {
+    topic: Topic,
+    partition: u32,
+    answers: Arc<Answers>,
+    /// Hears why following cannot go on.
+    halted: oneshot::Sender<Error>,
+}
+
+/// Waits for followers to end, and says of each that could not go on, or panicked, that its partition is halted. Ends
+/// all that are left when it is dropped.
+async fn watch_over(
+    mut followers: JoinSet<Result<(), Error>>,
+    mut followings: HashMap<Id, Following>,
+    all_halted: Halted,
+) {
+    while let Some(ended) = followers.join_next_with_id().await {
+        let id = ended.as_ref().map_or_else(|panicked| panicked.id(), |(id, _)| *id);
+        let Some(Following { topic, partition, answers, halted }) = followings.remove(&id) else { continue };
+        let why = match ended {
+            Ok((_, Ok(()))) => continue,
+            Ok((_, Err(error))) => Ok(error),
+            Err(panicked) => Err(panicked),
+        };
+        all_halted.lock().insert((topic, partition));
+        answers.end();
+        match why {
+            Ok(error) => {
+                tracing::error!(%topic, partition, %error, "answers can be followed no further");
+                // Nobody waits for it once all is open.
+                drop(halted.send(error));
+            }
+            Err(panicked) => tracing::error!(%topic, partition, %panicked, "following answers ended badly"),
+        }
     }
 }

@@ -17,15 +17,15 @@ use std::{
 use tokio::sync::watch;
 
 /// A log with its requests, as processes share them.
-struct Apart {
-    log: Memory,
-    put: Memory,
-    clock: Arc<Driven>,
+pub struct Apart {
+    pub log: Memory,
+    pub put: Memory,
+    pub clock: Arc<Driven>,
 }
 
 /// A process of writers, and the partitions that it is given.
-struct Process {
-    writing: Writing,
+pub struct Process {
+    pub writing: Writing,
     given: watch::Sender<BTreeSet<Partition>>,
     log: Arc<dyn EventLog>,
 }
@@ -40,7 +40,7 @@ impl Process {
     }
 
     /// Lets what is under way land; what the log holds by then is decided again.
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.writing.stop().await;
         decided_again(&*self.log).await;
     }
@@ -49,12 +49,12 @@ impl Process {
 const BOTH: [Partition; 2] = [(Topic::Ledger, 0), (Topic::Market, 0)];
 
 impl Apart {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let log = Memory::new(1);
         Self { put: log.requests(), log, clock: Driven::at(MORNING) }
     }
 
-    fn requests(&self) -> Requests {
+    pub fn requests(&self) -> Requests {
         Requests::new(Arc::new(self.put.clone()))
     }
 
@@ -64,12 +64,25 @@ impl Apart {
         Process { writing, given, log }
     }
 
-    async fn process(&self) -> Process {
+    /// Its writers read these requests.
+    pub async fn process_of(&self, requests: Requests) -> Process {
+        let (given, gives) = watch::channel(BOTH.into());
+        let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
+        let writing = write(Arc::clone(&log), requests, config(&self.clock), gives).await.unwrap();
+        Process { writing, given, log }
+    }
+
+    pub async fn process(&self) -> Process {
         self.process_over(Arc::new(self.log.clone()), config(&self.clock)).await
     }
 
-    async fn desk(&self) -> Remote {
+    pub async fn desk(&self) -> Remote {
         remote::open(Arc::new(self.log.clone()), self.requests(), config(&self.clock)).await.unwrap()
+    }
+
+    /// The request to open the first account.
+    pub async fn asked_open(&self) -> Record {
+        self.put.read(Topic::Ledger, 0, 0, 1).await.unwrap()[0].record.clone()
     }
 }
 
@@ -155,7 +168,7 @@ async fn command_log_start_beyond_last_halts() {
     let lost = Apart { put: apart.log.requests(), log: apart.log.clone(), clock: Arc::clone(&apart.clock) };
     let process = lost.process().await;
     process.serves(&[(Topic::Market, 0)]).await;
-    let asked = lost.put.append(Topic::Ledger, 0, None, vec![asked_open(&apart).await]).await.unwrap();
+    let asked = lost.put.append(Topic::Ledger, 0, None, vec![apart.asked_open().await]).await.unwrap();
     assert_eq!(asked, 0);
     assert!(!process.writing.served().borrow().contains(&(Topic::Ledger, 0)));
     process.stop().await;
@@ -201,14 +214,9 @@ async fn requests_whose_head_was_deleted_are_not_answered_and_facts_are() {
     let (process, remote) = (apart.process().await, apart.desk().await);
     accepted(remote.desk.submit(client("A", "open", open())).await);
     process.stop().await;
-    let headless = Headless(apart.put.clone());
-    let (given, gives) = watch::channel(BOTH.into());
-    let log: Arc<dyn EventLog> = Arc::new(apart.log.clone());
-    let requests = Requests::new(Arc::new(headless));
-    let writing = write(Arc::clone(&log), requests, config(&apart.clock), gives).await.unwrap();
-    let process = Process { writing, given, log };
+    let process = apart.process_of(Requests::new(Arc::new(Headless(apart.put.clone())))).await;
     process.serves(&[(Topic::Market, 0)]).await;
-    apart.put.append(Topic::Ledger, 0, None, vec![asked_open(&apart).await]).await.unwrap();
+    apart.put.append(Topic::Ledger, 0, None, vec![apart.asked_open().await]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(*process.writing.served().borrow(), BTreeSet::from([(Topic::Market, 0)]));
     accepted(remote.desk.submit_fact(fact("list", reliance())).await);
@@ -221,10 +229,6 @@ async fn requests_whose_head_was_deleted_are_not_answered_and_facts_are() {
     );
 }
 
-async fn asked_open(apart: &Apart) -> Record {
-    apart.put.read(Topic::Ledger, 0, 0, 1).await.unwrap()[0].record.clone()
-}
-
 #[tokio::test]
 async fn topic_id_change_halts() {
     let apart = Apart::new();
@@ -233,7 +237,7 @@ async fn topic_id_change_halts() {
     process.stop().await;
     // Other requests, as many of them.
     let other = Apart { put: Memory::new(1), log: apart.log.clone(), clock: Arc::clone(&apart.clock) };
-    let asked = asked_open(&apart).await;
+    let asked = apart.asked_open().await;
     other.put.append(Topic::Ledger, 0, None, vec![asked.clone(), asked]).await.unwrap();
     let before = apart.log.tail(Topic::Ledger, 0).await.unwrap();
     let (given, gives) = watch::channel(BTreeSet::from([(Topic::Ledger, 0)]));
@@ -253,7 +257,7 @@ async fn a_request_that_is_none_halts_its_partition_and_nothing_behind_it_is_ans
     let apart = Apart::new();
     let (process, remote) = (apart.process().await, apart.desk().await);
     accepted(remote.desk.submit(client("A", "open", open())).await);
-    let asked = asked_open(&apart).await;
+    let asked = apart.asked_open().await;
     let headers = Headers::request(RecordKind::Command, "odd".into(), 0, None);
     let odd = Record { headers, value: b"{\"what\":1}"[..].into(), ..asked.clone() };
     apart.put.append(Topic::Ledger, 0, None, vec![odd, asked]).await.unwrap();

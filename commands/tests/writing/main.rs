@@ -12,6 +12,8 @@ mod due;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod following;
+#[cfg(test)]
 mod market;
 #[cfg(test)]
 mod redecide;

@@ -1,0 +1,127 @@
+//! Following that cannot go on, whoever follows: it is said, what waits is let go, and nothing is done over what is lost.
+
+use crate::{apart::Apart, common::*};
+use commands::{Answer, remote};
+use event_log::{BoxFuture, Error, EventLog, Follow, Follower, Record, Requests, Stored, Topic, memory::Memory};
+use parking_lot::Mutex;
+use std::{panic::resume_unwind, sync::Arc};
+
+/// How the ledger's following ends, at the next batch.
+#[derive(Clone, Copy)]
+enum End {
+    Panics,
+    IsCut,
+}
+
+/// A log whose ledger can be followed until it is told that it cannot.
+#[derive(Clone)]
+struct Ending {
+    log: Memory,
+    end: Arc<Mutex<Option<End>>>,
+}
+
+impl Ending {
+    fn over(log: &Memory) -> Self {
+        Self { log: log.clone(), end: Arc::default() }
+    }
+}
+
+impl EventLog for Ending {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.log.partitions(topic)
+    }
+    fn commands_id(&self) -> uuid::Uuid {
+        self.log.commands_id()
+    }
+    fn append(&self, t: Topic, p: u32, at: Option<u64>, records: Vec<Record>) -> BoxFuture<'_, Result<u64, Error>> {
+        self.log.append(t, p, at, records)
+    }
+    fn read(&self, t: Topic, p: u32, from: u64, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        self.log.read(t, p, from, max)
+    }
+    fn read_at(&self, t: Topic, p: u32, at: Vec<u64>) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        self.log.read_at(t, p, at)
+    }
+    fn offsets_of(&self, t: Topic, p: u32, key: &str, from: u64, n: usize) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
+        self.log.offsets_of(t, p, key, from, n)
+    }
+    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, Error>> {
+        self.log.tail(topic, partition)
+    }
+    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
+        let end = if topic == Topic::Ledger { Arc::clone(&self.end) } else { Arc::default() };
+        Follow::new(Followed { follow: self.log.follow(topic, partition, from), end })
+    }
+}
+
+struct Followed {
+    follow: Follow,
+    end: Arc<Mutex<Option<End>>>,
+}
+
+impl Follower for Followed {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
+        Box::pin(async move {
+            let batch = self.follow.next().await?;
+            let end = *self.end.lock();
+            match end {
+                None => Ok(batch),
+                Some(End::Panics) => resume_unwind(Box::new("a bug")),
+                Some(End::IsCut) => {
+                    Err(Error::Cut { topic: Topic::Ledger, partition: 0, reason: "3 to 4 are left of it".into() })
+                }
+            }
+        })
+    }
+}
+
+/// A desk whose following ends so: it says so, lets go who waits, and puts nothing more.
+async fn ends(end: End) {
+    let apart = Apart::new();
+    let process = apart.process().await;
+    let log = Ending::over(&apart.log);
+    let remote = remote::open(Arc::new(log.clone()), apart.requests(), config(&apart.clock)).await.unwrap();
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    assert_eq!(remote.desk.is_following(), Ok(()));
+    *log.end.lock() = Some(end);
+    let asked = tokio::time::timeout(LIMIT / 2, remote.desk.submit(client("A", "d", deposit("10.00")))).await;
+    assert_eq!(asked.expect("nobody waits for what cannot come"), Answer::Unknown);
+    assert_eq!(remote.desk.is_following(), Err("answers can be read no further: bahi.ledger/0".to_owned()));
+    let put = apart.put.tail(Topic::Ledger, 0).await.unwrap();
+    let busy = remote.desk.submit(client("A", "e", deposit("10.00"))).await;
+    assert!(matches!(busy, Answer::Busy { .. }), "{busy:?}");
+    assert_eq!(apart.put.tail(Topic::Ledger, 0).await.unwrap(), put, "nothing was put");
+    // The market is followed still, and another desk has the answer.
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    accepted(apart.desk().await.desk.submit(client("A", "d", deposit("10.00"))).await);
+    process.stop().await;
+    assert_eq!(live(&apart.log).await.len(), 2, "what was asked for again was done once");
+}
+
+#[tokio::test]
+async fn a_desk_whose_following_of_answers_panics_says_so_and_turns_away() {
+    ends(End::Panics).await;
+}
+
+#[tokio::test]
+async fn a_desk_whose_answers_are_cut_says_so_and_turns_away() {
+    ends(End::IsCut).await;
+}
+
+#[tokio::test]
+async fn requests_that_are_lost_while_a_writer_reads_them_halt_it() {
+    let apart = Apart::new();
+    let requests = Ending::over(&apart.put);
+    let process = apart.process_of(Requests::new(Arc::new(requests.clone()))).await;
+    let remote = apart.desk().await;
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    *requests.end.lock() = Some(End::IsCut);
+    apart.put.append(Topic::Ledger, 0, None, vec![apart.asked_open().await]).await.unwrap();
+    let mut served = process.writing.served();
+    let halted = served.wait_for(|served| !served.contains(&(Topic::Ledger, 0)));
+    tokio::time::timeout(LIMIT, halted).await.expect("within the limit").expect("it is at work");
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    process.stop().await;
+    assert_eq!(live(&apart.log).await.len(), 1, "nothing was answered over what was lost");
+    assert_eq!(records(&apart.log).await.len(), 2, "what is lost is not claimed for again");
+}
