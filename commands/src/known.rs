@@ -12,6 +12,12 @@ use std::{
 
 /// Locks a partition's keys are spread over, so that desk and writer rarely meet at one.
 const SHARDS: usize = 64;
+/// A map gives memory back once it has room for so many times what is left in it; it keeps room for some more, so that
+/// one that fills up and empties again and again seldom moves.
+const ROOM_TIMES_MAX: usize = 8;
+const ROOM_TIMES_KEPT: usize = 2;
+/// What is counted as left at the least: less than this is not worth moving.
+const LEFT_KEYS_MIN: usize = 512;
 
 /// The hash of account (or "market"), role and command id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +98,15 @@ impl Outcomes {
         for (key, _) in keys {
             self.shard(key).write().remove(key);
         }
+        self.shards.iter().for_each(|shard| give_back(&mut shard.write()));
     }
 
     /// Takes keys out of memory whose entries stand before this offset: they are saved.
     pub(crate) fn forget_before(&self, offset: u64) {
         for shard in &self.shards {
-            shard.write().retain(|_, known| known.offset >= offset);
+            let mut shard = shard.write();
+            shard.retain(|_, known| known.offset >= offset);
+            give_back(&mut shard);
         }
     }
 
@@ -107,9 +116,71 @@ impl Outcomes {
     }
 }
 
+/// Gives back the memory of a burst; what is left, and so has to move, is little of what there was.
+fn give_back(shard: &mut ByKey<Known>) {
+    let left = shard.len().max(LEFT_KEYS_MIN);
+    if shard.capacity() > ROOM_TIMES_MAX * left {
+        shard.shrink_to(ROOM_TIMES_KEPT * left);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Outcomes {
+        fn room(&self) -> usize {
+            self.shards.iter().map(|shard| shard.read().capacity()).sum()
+        }
+    }
+
+    /// Remembers as many keys, each at the offset of its number.
+    fn fill(outcomes: &Outcomes, numbers: std::ops::Range<u64>) -> Vec<(Key, Known)> {
+        let key = |number: u64| {
+            // As even as a hash.
+            let half = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&(half ^ half >> 32).to_le_bytes());
+            key[15] = number as u8;
+            (Key(key), Known { content: [0; 16], offset: number })
+        };
+        let keys: Vec<_> = numbers.map(key).collect();
+        keys.iter().for_each(|(key, known)| outcomes.remember(*key, *known));
+        keys
+    }
+
+    /// Far more keys than are worth moving.
+    const BURST: u64 = (SHARDS * LEFT_KEYS_MIN * ROOM_TIMES_MAX * 2) as u64;
+
+    #[test]
+    fn the_memory_of_a_burst_is_given_back_and_what_is_left_stays_known() {
+        let by_offset = Outcomes::new();
+        let keys = fill(&by_offset, 0..BURST);
+        assert!(by_offset.room() >= keys.len());
+        by_offset.forget_before(BURST - 1_000);
+        let by_key = Outcomes::new();
+        fill(&by_key, 0..BURST);
+        let (saved, left) = keys.split_at(keys.len() - 1_000);
+        by_key.forget(saved);
+        for outcomes in [by_offset, by_key] {
+            let most = SHARDS * LEFT_KEYS_MIN * ROOM_TIMES_KEPT * 2;
+            assert!(outcomes.room() <= most, "{} is room for more than {most}", outcomes.room());
+            assert_eq!(outcomes.get(&saved[0].0), None);
+            assert!(left.iter().all(|(key, known)| outcomes.get(key) == Some(*known)));
+        }
+    }
+
+    #[test]
+    fn maps_that_fill_and_empty_again_and_again_keep_their_room() {
+        let outcomes = Outcomes::new();
+        let (every, left) = ((SHARDS * 4_000) as u64, (SHARDS * 1_000) as u64);
+        for round in 1..4 {
+            fill(&outcomes, (round - 1) * every..round * every);
+            outcomes.forget_before(round * every - left);
+            let room = outcomes.room();
+            assert!(room as u64 >= every, "{room} is less room than {every} took");
+        }
+    }
 
     #[test]
     fn the_first_use_of_a_key_stays() {
