@@ -9,7 +9,7 @@ use domain::{
     rejection::Rejection,
 };
 use event_log::{
-    BoxFuture, Error, EventLog, Topic,
+    BoxFuture, Error, EventLog, RecordKind, Stored, Topic,
     memory::{Fault, Memory},
     rule::Reader,
     snapshot::{Due, Item, Known, Place, Save, SnapshotStore, State, memory::Memory as Snapshots},
@@ -18,7 +18,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -206,6 +206,9 @@ async fn without_a_store_and_with_one_the_log_is_the_same() {
 pub struct Away {
     kept: Snapshots,
     pub is_away: Arc<AtomicBool>,
+    /// Whether it answers no look-ups, and all else; and how many it did not.
+    is_mute: Arc<AtomicBool>,
+    unanswered: Arc<AtomicUsize>,
     /// How many items each save held.
     pub saved: Arc<Mutex<Vec<usize>>>,
 }
@@ -216,6 +219,14 @@ impl Away {
             true => Box::pin(async { Err(Error::Database { at: "nowhere".into(), reason: "it is away".into() }) }),
             false => ask,
         }
+    }
+
+    fn look_up<'a, T>(&'a self, ask: BoxFuture<'a, Result<T, Error>>) -> BoxFuture<'a, Result<T, Error>> {
+        if !self.is_mute.load(Ordering::SeqCst) {
+            return self.ask(ask);
+        }
+        self.unanswered.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Err(Error::Database { at: "nowhere".into(), reason: "it looks up nothing".into() }) })
     }
 }
 
@@ -231,7 +242,7 @@ impl SnapshotStore for Away {
         self.ask(self.kept.save(place, save))
     }
     fn items(&self, place: Place, keys: Vec<Box<str>>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>, Error>> {
-        self.ask(self.kept.items(place, keys))
+        self.look_up(self.kept.items(place, keys))
     }
     fn page(&self, place: Place, after: Option<Box<str>>, max: usize) -> BoxFuture<'_, Result<Vec<Item>, Error>> {
         self.ask(self.kept.page(place, after, max))
@@ -240,7 +251,7 @@ impl SnapshotStore for Away {
         self.ask(self.kept.due(place, after, max))
     }
     fn known(&self, place: Place, keys: Vec<[u8; 16]>) -> BoxFuture<'_, Result<Vec<Option<Known>>, Error>> {
-        self.ask(self.kept.known(place, keys))
+        self.look_up(self.kept.known(place, keys))
     }
     fn keys(&self, place: Place, first: u8) -> BoxFuture<'_, Result<Vec<[u8; 16]>, Error>> {
         self.ask(self.kept.keys(place, first))
@@ -271,35 +282,102 @@ async fn a_snapshot_adds_only_the_books_that_changed_since_the_one_before() {
     assert!(saved.len() > 1 && saved.iter().all(|items| *items == 1), "{saved:?}");
 }
 
+/// Submits until the writer serves. Time stands still while anybody has something to do, so whoever is turned away waits.
+async fn done(running: &Started, submission: commands::Submission) {
+    let insisting = async {
+        while let Answer::Busy { .. } = running.desk.submit(submission.clone()).await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, insisting).await.expect("the writer serves again within the limit");
+}
+
+/// Waits for a save, which is beside all else, and says where it ends.
+async fn saved_past(log: &Memory, store: &Away, offset: u64) -> u64 {
+    let saving = async {
+        loop {
+            let state = store.kept.state(BOOKS).await.unwrap();
+            match state.map(|state| state.reader.offset).filter(|end| *end > offset) {
+                Some(_) => break check(log, &store.kept).await,
+                None => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, saving).await.expect("it is saved to within the limit")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_finds_another_snapshot_when_it_saves_reads_again_and_saves_anew() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
+    let config = Config { snapshots: Some(Arc::new(store.clone())), snapshot_entries: 5, ..config(&clock) };
+    let running = started(&log, config).await;
+    let claims = async || {
+        let is_claim = |stored: &Arc<Stored>| stored.record.headers.ce_type == RecordKind::Claim;
+        records(&log).await.iter().filter(|stored| is_claim(stored)).count()
+    };
+    done(&running, client("A", "open", open())).await;
+    // What is in memory is not looked up, so only a save can find out.
+    for round in 0..3 {
+        for number in 0..10 {
+            done(&running, client("A", &format!("{round}/{number}"), deposit("10.00"))).await;
+        }
+        saved_past(&log, &store, 0).await;
+        assert_eq!(claims().await, 1 + round, "each time what was stored was gone, the partition was claimed anew");
+        store.kept.forget(BOOKS).await.unwrap();
+    }
+    running.stop().await;
+    assert_eq!(live(&log).await.len(), 31);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_five_look_ups_without_an_answer_a_store_is_asked_no_more_until_it_answers() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
+    let config = Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
+    let running = started(&log, config).await;
+    let deposits = async |round: usize| {
+        for number in 0..14 {
+            done(&running, client(&name(number), &format!("{round}/{number}"), deposit("10.00"))).await;
+        }
+    };
+    for number in 0..7 {
+        done(&running, client(&name(number), "open", open())).await;
+    }
+    deposits(0).await;
+    // All but the last few are saved, so some of the books are cold.
+    let end = log.tail(Topic::Ledger, 0).await.unwrap();
+    saved_past(&log, &store, end - 5).await;
+    store.is_mute.store(true, Ordering::SeqCst);
+    deposits(1).await;
+    assert_eq!(store.unanswered.load(Ordering::SeqCst), 5, "then all is kept in memory");
+    store.is_mute.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    deposits(2).await;
+    let tail = log.tail(Topic::Ledger, 0).await.unwrap();
+    saved_past(&log, &store, tail - 5).await;
+    for round in 0..3 {
+        deposits(round).await;
+    }
+    assert_eq!(log.tail(Topic::Ledger, 0).await.unwrap(), tail, "a repeat adds nothing");
+    running.stop().await;
+    let (books, _) = folded(&log, u64::MAX).await;
+    assert_eq!(books.values().map(|book| book.cash.settled.smallest()).sum::<i64>(), 42 * 1_000);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_was_away_is_taken_up_again_and_nothing_is_done_twice() {
     let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
     let config = Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
     let running = started(&log, config).await;
-    // Time stands still while anybody has something to do, so whoever is turned away waits.
-    let insist = async |submission: commands::Submission| {
-        while let Answer::Busy { .. } = running.desk.submit(submission.clone()).await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
     let deposits = async |round: usize| {
         for number in 0..20 {
-            insist(client(&name(number), &format!("{round}/{number}"), deposit("10.00"))).await;
+            done(&running, client(&name(number), &format!("{round}/{number}"), deposit("10.00"))).await;
         }
     };
     for number in 0..7 {
-        insist(client(&name(number), "open", open())).await;
+        done(&running, client(&name(number), "open", open())).await;
     }
     deposits(0).await;
-    // A save is beside all else, so it is waited for.
-    let saved_past = async |offset: u64| loop {
-        let state = store.kept.state(BOOKS).await.unwrap();
-        match state.map(|state| state.reader.offset).filter(|end| *end > offset) {
-            Some(_) => break check(&log, &store.kept).await,
-            None => tokio::time::sleep(Duration::from_millis(1)).await,
-        }
-    };
-    let before = saved_past(0).await;
+    let before = saved_past(&log, &store, 0).await;
     store.is_away.store(true, Ordering::SeqCst);
     deposits(1).await;
     let while_away = store.kept.state(BOOKS).await.unwrap().map_or(0, |state| state.reader.offset);
@@ -309,7 +387,7 @@ async fn a_store_that_was_away_is_taken_up_again_and_nothing_is_done_twice() {
     store.is_away.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     deposits(2).await;
-    tokio::time::timeout(LIMIT, saved_past(before)).await.expect("it is saved to again");
+    saved_past(&log, &store, before).await;
     for round in 0..3 {
         let tail = log.tail(Topic::Ledger, 0).await.unwrap();
         deposits(round).await;
