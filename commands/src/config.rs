@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 pub const QUEUE_COMMANDS: usize = 8_192;
 /// Entries of one flight: long enough to share a disk sync widely, short enough to answer early.
 pub const FLIGHT_ENTRIES: usize = 1_024;
-/// Bytes of one flight's values, far below what an append may hold.
-pub const FLIGHT_BYTES: usize = 4 << 20;
+/// Bytes of one flight's values, so that with all that travels beside them it is one batch to a broker.
+pub const FLIGHT_BYTES: usize = 2 << 20;
 /// How long a caller waits for its outcome before it is told to ask again.
 pub const WAIT_MS: u64 = 5_000;
 /// How long a command waits for the market facts that it names.

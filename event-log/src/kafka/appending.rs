@@ -23,15 +23,19 @@ use tokio::sync::oneshot;
 use super::{
     cluster::Cluster,
     flush,
-    settings::{self, ANSWER_WAIT, DELIVERY_WAIT},
+    settings::{self, ANSWER_WAIT, BATCH_BYTES, DELIVERY_WAIT},
     wire,
 };
-use crate::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, Error, Record, Topic};
+use crate::{APPEND_RECORDS_MAX, Error, Record, Topic};
 
 /// The most records that wait to be appended to a partition; more are refused as busy.
 const QUEUE_RECORDS_MAX: usize = 65_536;
 /// The most bytes of values that wait.
 const QUEUE_BYTES_MAX: usize = 128 << 20;
+/// The most bytes of values of appends that share a flight: with keys and headers one batch.
+const FLIGHT_BYTES: usize = BATCH_BYTES - BATCH_BYTES / 3;
+/// What is so many goes at once: a writer's whole flight, and more of it waits only behind this.
+const GATHER_RECORDS: usize = 1_024;
 /// How long a flight is gathered, from the last one's start on, for each record of that, and at most: few large flights
 /// cost a broker and all followers far less than many small ones, and whoever comes alone waits for nobody.
 const GATHER_PER_RECORD: Duration = Duration::from_millis(1);
@@ -112,7 +116,7 @@ impl Queue {
         let (mut taken, mut records, mut bytes) = (Vec::new(), 0, 0);
         while let Some(next) = waiting.appends.front() {
             let (more_records, more_bytes) = (next.records.len(), bytes_of(&next.records));
-            let fits = records + more_records <= APPEND_RECORDS_MAX && bytes + more_bytes <= APPEND_BYTES_MAX;
+            let fits = records + more_records <= APPEND_RECORDS_MAX && bytes + more_bytes <= FLIGHT_BYTES;
             if !fits && !taken.is_empty() {
                 break;
             }
@@ -126,9 +130,9 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Whether it is as much as fits one flight, or more.
+    /// Whether it is enough for a flight without any more.
     fn is_full(&self) -> bool {
-        self.records >= APPEND_RECORDS_MAX || self.bytes >= APPEND_BYTES_MAX
+        self.records >= GATHER_RECORDS || self.bytes >= FLIGHT_BYTES
     }
 }
 

@@ -13,8 +13,10 @@ pub(super) const DELIVERY_WAIT: Duration = Duration::from_secs(10);
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// After how long without a word a writer's partitions are given to others.
 const SESSION_WAIT: Duration = Duration::from_secs(6);
-/// The most bytes of one batch on its way to a broker; one larger record goes alone.
-const BATCH_BYTES: usize = 1_000_000;
+/// The most bytes of one batch on its way to a broker; one larger record goes alone. A flight is one batch wherever it
+/// can be: while a first batch is under way, and another is ready, the client asks itself without a rest whether that
+/// may go, which it may not before the first is answered (of a producer that neither doubles nor reorders).
+pub(super) const BATCH_BYTES: usize = 3 << 20;
 /// The most bytes of one request: the largest record of the port, its key, its headers, and what a batch adds.
 pub(super) const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// How many flights a producer has room for: the one that is sent, and the one before it, whose last records the client

@@ -7,7 +7,7 @@ use rdkafka::{
 };
 
 use super::*;
-use crate::{VALUE_BYTES_MAX, contract::record};
+use crate::{APPEND_BYTES_MAX, VALUE_BYTES_MAX, contract::record};
 
 /// The longest that anything takes here: a delivery has ten seconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -99,6 +99,26 @@ async fn the_largest_flights_one_right_after_another_find_room_in_the_client() {
         assert_eq!(lands(answered).await, next);
         next += flight.len() as u64;
     }
+    queue.close();
+}
+
+#[tokio::test]
+async fn as_much_as_shares_a_flight_is_one_batch_of_which_all_lands_or_nothing() {
+    let (broker, queue) = started();
+    // While the first one is on its way, the rest waits and makes the next.
+    broker.broker_round_trip_time(1, Duration::from_millis(200)).expect("a slow broker");
+    let first = queue.push(None, records(1));
+    let value = vec![b'1'; FLIGHT_BYTES / 1_024];
+    let entry = || vec![Record { value: value.clone().into(), ..record("ACC1", 1) }];
+    let waiting: Vec<_> = (0..1_024).map(|_| queue.push(None, entry())).collect();
+    let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR, RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD];
+    broker.request_errors(RDKafkaApiKey::Produce, &refused);
+    assert_eq!(lands(first).await, 0);
+    for answered in waiting {
+        let failed = within(answered).await;
+        assert!(matches!(failed, Err(Error::Unknown { .. })), "{failed:?}");
+    }
+    assert_eq!(lands(queue.push(None, Vec::new())).await, 1, "a second batch of the flight has landed");
     queue.close();
 }
 
