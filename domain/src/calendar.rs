@@ -38,7 +38,7 @@ pub const REGULAR_CLOSE: TimeOfDay = TimeOfDay::new(15, 30).expect("a time");
 const SEARCH_DAYS: i32 = 31;
 
 /// A day that is not as the weekday says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Day {
     /// Closed; still a settlement day if the flag says so.
     Holiday {

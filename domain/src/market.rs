@@ -10,6 +10,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
+pub mod parts;
+
 /// What an instrument is from a date on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -348,16 +350,7 @@ pub fn evolve(mut market: Market, event: &MarketEvent) -> Market {
                 last: None,
             });
             listing.aliases.insert(fact.from, fact.clone());
-            // A file's dated alias knows no tick and no band: it never takes away what an operator listed.
-            let undated = listing.aliases.get(&None).cloned();
-            let mut latest =
-                listing.aliases.last_key_value().map_or_else(|| fact.clone(), |(_, latest)| latest.clone());
-            if let Some(undated) = undated {
-                latest.isin = latest.isin.or(undated.isin);
-                latest.tick_size = latest.tick_size.or(undated.tick_size);
-                latest.band_percent = latest.band_percent.or(undated.band_percent);
-            }
-            listing.instrument = latest;
+            listing.instrument = latest(&listing.aliases).unwrap_or_else(|| fact.clone());
         }
         MarketEventData::Price(fact) => {
             if let Some(listing) = market.instruments.get_mut(&fact.instrument) {
@@ -379,6 +372,18 @@ pub fn evolve(mut market: Market, event: &MarketEvent) -> Market {
         MarketEventData::CommandRefused(_) => {}
     }
     market
+}
+
+/// The latest of an instrument's listings, with what earlier ones said and it does not.
+fn latest(aliases: &BTreeMap<Option<Date>, Instrument>) -> Option<Instrument> {
+    let mut latest = aliases.last_key_value()?.1.clone();
+    // A file's dated alias knows no tick and no band: it never takes away what an operator listed.
+    if let Some(undated) = aliases.get(&None).cloned() {
+        latest.isin = latest.isin.or(undated.isin);
+        latest.tick_size = latest.tick_size.or(undated.tick_size);
+        latest.band_percent = latest.band_percent.or(undated.band_percent);
+    }
+    Some(latest)
 }
 
 /// What recording a fact now gives: the fact, or its refusal as a repeat, a contradiction or nonsense.
