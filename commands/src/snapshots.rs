@@ -296,9 +296,9 @@ impl Snapshots {
         Box::pin(async move {
             loop {
                 tokio::time::sleep(wait).await;
-                match store.state(place).await {
-                    Ok(_) | Err(Error::Snapshot { .. }) => return,
-                    Err(error) => tracing::debug!(%error, "snapshots do not answer yet"),
+                match probe(&*store, place).await {
+                    Err(error) if !is_damage(&error) => tracing::debug!(%error, "snapshots do not answer yet"),
+                    _ => return,
                 }
             }
         })
@@ -308,6 +308,17 @@ impl Snapshots {
     pub(crate) fn older(&self) -> Older {
         Older { store: Arc::clone(&self.store), place: self.place }
     }
+}
+
+/// Asks a little of all that a writer asks: a store may answer in part, where one of its tables is locked or gone.
+async fn probe(store: &dyn SnapshotStore, place: Place) -> Result<(), Error> {
+    store.state(place).await?;
+    store.page(place, None, 1).await?;
+    store.due(place, None, 1).await?;
+    store.items(place, vec![Box::default()]).await?;
+    store.known(place, vec![[0; 16]]).await?;
+    store.keys(place, 0).await?;
+    Ok(())
 }
 
 /// Whether what is stored is of no use, rather than somebody else's by now, or away for a while.

@@ -209,13 +209,15 @@ pub struct Away {
     /// Whether it answers no look-ups, and all else; and how many it did not.
     is_mute: Arc<AtomicBool>,
     unanswered: Arc<AtomicUsize>,
+    /// Whether only its state can be asked, as where another of its tables is locked.
+    is_away_in_part: Arc<AtomicBool>,
     /// How many items each save held.
     pub saved: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Away {
     fn ask<'a, T>(&'a self, ask: BoxFuture<'a, Result<T, Error>>) -> BoxFuture<'a, Result<T, Error>> {
-        match self.is_away.load(Ordering::SeqCst) {
+        match self.is_away.load(Ordering::SeqCst) || self.is_away_in_part.load(Ordering::SeqCst) {
             true => Box::pin(async { Err(Error::Database { at: "nowhere".into(), reason: "it is away".into() }) }),
             false => ask,
         }
@@ -235,7 +237,10 @@ impl SnapshotStore for Away {
         true
     }
     fn state(&self, place: Place) -> BoxFuture<'_, Result<Option<State>, Error>> {
-        self.ask(self.kept.state(place))
+        match self.is_away_in_part.load(Ordering::SeqCst) {
+            true => self.kept.state(place),
+            false => self.ask(self.kept.state(place)),
+        }
     }
     fn save(&self, place: Place, save: Save) -> BoxFuture<'_, Result<(), Error>> {
         self.saved.lock().expect("nobody panics here").push(save.items.len());
@@ -397,4 +402,28 @@ async fn a_store_that_was_away_is_taken_up_again_and_nothing_is_done_twice() {
     assert_eq!(check(&log, &store.kept).await, log.tail(Topic::Ledger, 0).await.unwrap(), "the stop left one of all");
     let (books, _) = folded(&log, u64::MAX).await;
     assert_eq!(books.values().map(|book| book.cash.settled.smallest()).sum::<i64>(), 60 * 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_in_part_is_not_taken_up_until_it_answers_all() {
+    let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
+    let config = || Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
+    let running = started(&log, config()).await;
+    for number in 0..7 {
+        insist(&running, client(&name(number), "open", open())).await;
+    }
+    running.stop().await;
+    store.is_away_in_part.store(true, Ordering::SeqCst);
+    let running = started(&log, config()).await;
+    insist(&running, client("A1", "d", deposit("10.00"))).await;
+    let (tail, saved) = (log.tail(Topic::Ledger, 0).await.unwrap(), check(&log, &store.kept).await);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(log.tail(Topic::Ledger, 0).await.unwrap(), tail, "nothing is folded and claimed again meanwhile");
+    assert_eq!(check(&log, &store.kept).await, saved);
+    store.is_away_in_part.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let is_repeat = insist(&running, client("A1", "d", deposit("10.00"))).await.replayed;
+    assert!(is_repeat && log.tail(Topic::Ledger, 0).await.unwrap() > tail, "it is taken up");
+    running.stop().await;
+    assert_eq!(check(&log, &store.kept).await, log.tail(Topic::Ledger, 0).await.unwrap());
 }
