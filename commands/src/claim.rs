@@ -5,7 +5,7 @@
 use crate::{
     error::Error,
     known::Known,
-    snapshots::{FOLDED_AGAIN, is_damage},
+    snapshots::{FOLDED_AGAIN, Unread, is_damage},
     subject::{Encode, Subject},
     writer::Writer,
 };
@@ -74,18 +74,32 @@ impl<S: Subject> Writer<S> {
             Some((micros, blob)) => self.subject.restore(blob, due).map(|()| i64::from_le_bytes(*micros)),
             None => Err("its state is cut short".to_owned()),
         };
+        let restored = match restored {
+            Ok(micros) => self.take_in_all().await.map(|()| micros),
+            Err(reason) => Err(Unread::Damaged(reason)),
+        };
         match restored {
+            Err(Unread::Away(error)) => self.without_snapshots(&error.to_string()),
             Ok(micros) => {
                 self.state.reader = state.reader;
                 // They are saved; those of a time without snapshots would stay for ever.
                 self.outcomes.forget_before(state.reader.offset);
                 self.state.recorded_at = self.state.recorded_at.max(Timestamp::from_micros(micros));
             }
-            Err(reason) => {
+            Err(Unread::Damaged(reason)) => {
                 tracing::warn!(topic = %S::TOPIC, partition = self.partition, reason, "a snapshot is not used; the log is folded again");
                 self.start_over().await;
             }
         }
+    }
+
+    /// Brings all items of the snapshot into memory, if that is where they are to be.
+    async fn take_in_all(&mut self) -> Result<(), Unread> {
+        let Some(snapshots) = self.state.snapshots.as_ref().filter(|_| S::IS_WHOLE) else { return Ok(()) };
+        let subject = &mut self.subject;
+        let end = snapshots.items(&mut |item| subject.warm(&item.key, Some(&item.blob))).await?;
+        self.subject.whole(end);
+        Ok(())
     }
 
     /// Forgets the snapshot and goes to the start.

@@ -1,4 +1,5 @@
-//! Market facts as a writer's subject: one partition's market, decided and folded by `domain::market`.
+//! Market facts as a writer's subject: one partition's market, decided and folded by `domain::market`. All of it is in
+//! memory; a snapshot adds the parts of it that changed.
 
 use crate::{
     config::Config,
@@ -7,35 +8,52 @@ use crate::{
     ledger::{content_of, is_first, stored_by, undecodable},
     outcome::Outcome,
     queue::Prepared,
-    request,
-    subject::{Broken, How, Place, Replayed, Seen, Subject, Written, bounded_kinds},
+    request, saved_market,
+    subject::{Broken, Encode, How, Place, Replayed, Seen, Subject, Written, bounded_kinds},
     submission::FactSubmission,
 };
+use bytes::Bytes;
 use domain::{
     book,
     calendar::CalendarMode,
-    market::{self, Market, MarketEvent, MarketEventData},
+    market::{
+        self, Market, MarketEvent, MarketEventData,
+        parts::{self, Month, Name, Part},
+    },
     policy::Policy,
     rejection::Refusal,
     time::Timestamp,
 };
-use event_log::{Record, RecordKind, Stored, Topic, VALUE_BYTES_MAX};
+use event_log::{Record, RecordKind, Stored, Topic, VALUE_BYTES_MAX, snapshot::Due};
 use event_schemas::{
     self as schemas, CommandEnvelope, EntryContext, MarketEntry, decode_market_entry, encode_market_entry, fact_body,
     key_hash,
 };
 use serde_json::value::RawValue;
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// First size of an entry's buffer: a day's prices fit.
 const ENTRY_BYTES: usize = 768;
 /// What scopes the ids of facts, in place of an account.
 pub(crate) const SCOPE: &str = "market";
 
+/// Keys with the months that facts were about; bounded by what exists.
+type Changes = HashMap<Box<str>, BTreeSet<Month>>;
+
 /// The facts of one partition of the market.
 pub(crate) struct Facts {
     /// Absent only while it is folded.
     market: Option<Market>,
+    /// What changed since the last hand-over.
+    changed: Changes,
+    /// What was handed over, and is not known to be saved.
+    saving: Changes,
+    /// Entries before this may be in the market that was restored, though its snapshot ends before them.
+    restored_to: u64,
     partition: usize,
     partitions: usize,
     calendar: CalendarMode,
@@ -46,12 +64,24 @@ impl Facts {
     pub(crate) fn new(partition: u32, partitions: u32, config: &Config) -> Self {
         Self {
             market: Some(Market::default()),
+            changed: Changes::new(),
+            saving: Changes::new(),
+            restored_to: 0,
             partition: partition as usize,
             partitions: partitions as usize,
             calendar: config.calendar,
             policy: Arc::clone(&config.policy),
         }
     }
+}
+
+/// Something was folded about a key.
+fn note(changed: &mut Changes, key: &str, events: &[MarketEvent]) {
+    let months = match changed.get_mut(key) {
+        Some(months) => months,
+        None => changed.entry(key.into()).or_default(),
+    };
+    months.extend(events.iter().filter_map(Month::of_event));
 }
 
 impl Subject for Facts {
@@ -77,18 +107,68 @@ impl Subject for Facts {
         Ok(Seen { replayed: replayed(&entry), repeat, outcome: Outcome::of_market_entry(&entry) })
     }
 
+    const IS_WHOLE: bool = true;
+
+    fn snapshots() -> Option<(&'static str, String)> {
+        Some(("facts", format!("{}/{}", env!("CARGO_PKG_VERSION"), parts::SHAPE)))
+    }
+
     fn reset(&mut self) {
         self.market = Some(Market::default());
+        self.changed.clear();
+        self.saving.clear();
+        self.restored_to = 0;
+    }
+
+    fn restore(&mut self, _blob: &[u8], _due: Vec<Due>) -> Result<(), String> {
+        self.reset();
+        Ok(())
+    }
+
+    fn warm(&mut self, key: &str, item: Option<&[u8]>) -> Result<(), String> {
+        let market = self.market.as_mut().ok_or("nothing can be taken in while something is folded")?;
+        item.map_or(Ok(()), |blob| saved_market::take_in(market, key, blob))
+    }
+
+    fn whole(&mut self, end: u64) {
+        self.restored_to = end;
+    }
+
+    fn hand_over(&mut self) -> Encode {
+        let Some(market) = &self.market else {
+            return Box::new(|| Err("a fact could not be folded".to_owned()));
+        };
+        let names = self.changed.iter().flat_map(|(key, months)| {
+            let months = std::iter::once(None).chain(months.iter().copied().map(Some));
+            months.map(|month| Name { key: key.clone(), month })
+        });
+        let changed: Vec<Part> = names.map(|name| market.part(name)).collect();
+        self.saving = std::mem::take(&mut self.changed);
+        Box::new(move || Ok((changed.iter().map(saved_market::item).collect::<Result<_, _>>()?, Bytes::new())))
+    }
+
+    fn saved(&mut self, saved: bool) {
+        let saving = std::mem::take(&mut self.saving);
+        if !saved {
+            for (key, months) in saving {
+                self.changed.entry(key).or_default().extend(months);
+            }
+        }
     }
 
     fn replay(&mut self, stored: &Stored) -> Result<Replayed, String> {
         let entry = decode_market_entry(&stored.record.value).map_err(|e| e.to_string())?;
         let market = self.market.take().ok_or("an earlier entry could not be folded")?;
         let next = next_seq(&market, &entry.key);
+        if entry.seq < next && stored.offset < self.restored_to {
+            self.market = Some(market);
+            return Ok(replayed(&entry));
+        }
         if entry.seq != next {
             return Err(format!("its seq is {}, but {next} is next about {}", entry.seq, entry.key));
         }
         self.market = Some(guarded(|| fold_entry(market, &entry.key, &entry.events))?);
+        note(&mut self.changed, &entry.key, &entry.events);
         Ok(replayed(&entry))
     }
 
@@ -143,6 +223,7 @@ impl Subject for Facts {
             Broken
         })?;
         self.market = Some(folded);
+        note(&mut self.changed, &key, &entry.events);
         Ok(Written {
             ce_id: entry.ce_id().into(),
             kinds: bounded_kinds(schemas::market_kinds(&entry.events)),
@@ -204,3 +285,6 @@ pub(crate) fn envelope<'a>(submission: &'a FactSubmission, body: &'a RawValue) -
         min_position: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The market as this process's ledger writers decide with it: all partitions of `bahi.market`, followed.
 
-use crate::error::Error;
+use crate::{error::Error, saved_market::SavedMarket};
 use domain::{
     ids::{InstrumentId, SchemeCode},
     market::{self, Market, MarketEvent, MarketEventData},
@@ -36,6 +36,13 @@ pub(crate) struct Changed {
     pub instruments: HashSet<InstrumentId>,
     pub schemes: HashSet<SchemeCode>,
     pub calendar: bool,
+}
+
+/// Where following a partition begins.
+pub(crate) struct Beginning {
+    reader: Reader,
+    /// Entries before this may be folded already.
+    restored_to: u64,
 }
 
 /// Market facts, shared by all ledger writers of the process.
@@ -103,13 +110,33 @@ impl Followed {
         matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
     }
 
+    /// Goes to where a snapshot of a partition ends, of which nothing is folded yet. Whatever is there counts as changed,
+    /// as it does when it is folded.
+    pub(crate) fn begin(&self, partition: u32, saved: SavedMarket) -> Beginning {
+        let SavedMarket { market, reader, end } = saved;
+        for changed in &self.changed {
+            let mut changed = changed.lock();
+            changed.instruments.extend(market.instruments.keys());
+            changed.schemes.extend(market.schemes.keys());
+            changed.calendar |= market.calendar.iter().next().is_some();
+        }
+        let mut facts = self.facts.write();
+        facts.market.absorb(market);
+        facts.at[partition as usize] = reader.offset;
+        Beginning { reader, restored_to: end }
+    }
+
     /// Follows one partition for ever; returns when the log is closed or cannot be folded further.
-    pub(crate) async fn follow(self: Arc<Self>, log: Arc<dyn EventLog>, partition: u32) -> Result<(), Error> {
-        let mut records = log.follow(Topic::Market, partition, 0);
-        let mut reader = Reader::default();
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        log: Arc<dyn EventLog>,
+        partition: u32,
+        mut from: Beginning,
+    ) -> Result<(), Error> {
+        let mut records = log.follow(Topic::Market, partition, from.reader.offset);
         loop {
             match records.next().await {
-                Ok(batch) => self.fold(&mut reader, partition, &batch)?,
+                Ok(batch) => self.fold(&mut from, partition, &batch)?,
                 Err(event_log::Error::Closed) => return Ok(()),
                 Err(error) => {
                     tracing::warn!(partition, %error, "reading the market failed; trying again");
@@ -119,7 +146,8 @@ impl Followed {
         }
     }
 
-    fn fold(&self, reader: &mut Reader, partition: u32, batch: &[Arc<Stored>]) -> Result<(), Error> {
+    fn fold(&self, from: &mut Beginning, partition: u32, batch: &[Arc<Stored>]) -> Result<(), Error> {
+        let Beginning { reader, restored_to } = from;
         let topic = Topic::Market;
         let corrupt = |source| Error::Corrupt { topic, partition, source };
         // Decoded before the lock is taken, as deciding waits for it.
@@ -134,7 +162,8 @@ impl Followed {
                     reason: e.to_string(),
                 };
                 let entry = decode_market_entry(&stored.record.value).map_err(failed)?;
-                live.push((entry.key.into_owned(), entry.events));
+                let may_be_restored = stored.offset < *restored_to;
+                live.push((entry.key.into_owned(), entry.seq, entry.events, may_be_restored));
             }
         }
         let mut calendar = false;
@@ -142,7 +171,10 @@ impl Followed {
         {
             let mut facts = self.facts.write();
             let mut market = std::mem::take(&mut facts.market);
-            for (key, events) in live {
+            for (key, seq, events, may_be_restored) in live {
+                if may_be_restored && market.seqs.get(&*key).is_some_and(|last| seq <= *last) {
+                    continue;
+                }
                 market = fold_entry(market, &key, &events);
                 calendar |= events.iter().any(|event| matches!(event.data, MarketEventData::Calendar(_)));
                 if !self.changed.is_empty() {

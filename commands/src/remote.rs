@@ -77,7 +77,7 @@ impl Opening {
         });
         if config.simulated_venue {
             let followed = Followed::new(log.partitions(Topic::Market), log.partitions(Topic::Ledger));
-            follow_market(&log, &followed, &mut self.tasks).await?;
+            follow_market(&log, &config, Some(&self.requests), &followed, &mut self.tasks).await?;
             simulate(&log, &config, &desk, &followed, &mut self.tasks);
         }
         Ok(desk)

@@ -16,6 +16,7 @@ use crate::{
     queue::{Queue, QueueState, queue},
     rate::Rates,
     registrar::Registrar,
+    saved_market::SavedMarket,
     snapshots::{Older, Snapshots},
     subject::Subject,
     venue::Venue,
@@ -23,17 +24,19 @@ use crate::{
 };
 use event_log::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, EventLog, Requests, Topic, VALUE_BYTES_MAX, snapshot::Place};
 use event_schemas::{decode_entry, decode_market_entry};
+use futures::future::try_join_all;
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 /// Counts the shapes of what a writer saves around what its subject does: lineage, then time.
 const STATE_SHAPE: u32 = 2;
 
-/// Longest wait at the start for the market to be folded: an hour is far more than any log needs.
-const MARKET_START_S: u64 = 3_600;
+/// Longest wait at the start for anything more of the market to be folded: far more than any batch needs. How long all of
+/// it may take is as long as it goes on, since without a snapshot that is as long as the market is.
+const MARKET_STALLS_S: u64 = 120;
 
 /// What `start` started.
 pub struct Running {
@@ -114,7 +117,7 @@ impl Starting {
             self.lane(market_partitions, |p| Facts::new(p, market_partitions, &config), read_market_outcome).await?;
         let simulations = if config.simulated_venue { log.partitions(Topic::Ledger) } else { 0 };
         let followed = Followed::new(market_partitions, simulations);
-        follow_market(&log, &followed, &mut self.others).await?;
+        follow_market(&log, &config, None, &followed, &mut self.others).await?;
         let ledger_partitions = log.partitions(Topic::Ledger);
         let ledger = self
             .lane(ledger_partitions, |_| Ledger::new(Arc::clone(&followed), &config, ledger_partitions), read_outcome)
@@ -212,27 +215,48 @@ pub(crate) fn snapshot_of<S: Subject>(partition: u32, requests: Option<&Requests
     Some((Place { reader, topic: S::TOPIC, partition }, version))
 }
 
-/// Follows all of the market, and waits until it is folded as it is now.
+/// Follows all of the market from the snapshots of its writers on, and waits until it is folded as it is now.
 pub(crate) async fn follow_market(
     log: &Arc<dyn EventLog>,
+    config: &Config,
+    requests: Option<&Requests>,
     followed: &Arc<Followed>,
     tasks: &mut Vec<JoinHandle<()>>,
 ) -> Result<(), Error> {
+    let partitions = log.partitions(Topic::Market);
+    let failed = |partition| move |source| Error::Log { topic: Topic::Market, partition, source };
+    let saved = try_join_all((0..partitions).map(|partition| async move {
+        let Some(store) = &config.snapshots else { return Ok(SavedMarket::default()) };
+        SavedMarket::of(&**store, &**log, partition, requests).await.map_err(failed(partition))
+    }));
+    let saved = saved.await?;
+    let mut moved = followed.moved();
+    let (fails, mut failures) = mpsc::channel(partitions.max(1) as usize);
     let mut ends = Vec::new();
-    for partition in 0..log.partitions(Topic::Market) {
-        let failed = |source| Error::Log { topic: Topic::Market, partition, source };
-        ends.push(log.tail(Topic::Market, partition).await.map_err(failed)?);
-        let following = Arc::clone(followed).follow(Arc::clone(log), partition);
+    for (partition, saved) in (0..partitions).zip(saved) {
+        // Asked only now, as what was read may hold what was recorded meanwhile.
+        ends.push(log.tail(Topic::Market, partition).await.map_err(failed(partition))?);
+        let beginning = followed.begin(partition, saved);
+        let following = Arc::clone(followed).follow(Arc::clone(log), partition, beginning);
+        let fails = fails.clone();
         tasks.push(tokio::spawn(async move {
             if let Err(error) = following.await {
                 tracing::error!(partition, %error, "the market can be followed no further");
+                // Nobody waits for it once all is folded.
+                drop(fails.try_send(error));
             }
         }));
     }
-    if followed.reach(&ends, Duration::from_secs(MARKET_START_S)).await {
-        return Ok(());
+    drop(fails);
+    while !followed.has_reached(&ends) {
+        tokio::select! {
+            failure = failures.recv() => return Err(failure.unwrap_or(failed(0)(event_log::Error::Closed))),
+            on = tokio::time::timeout(Duration::from_secs(MARKET_STALLS_S), moved.changed()) => if on.is_err() {
+                return Err(Error::Config("the market could not be folded: nothing more of it was read"));
+            },
+        }
     }
-    Err(Error::Config("the market could not be folded"))
+    Ok(())
 }
 
 /// Starts the simulated exchange and registrar, if they are wanted.

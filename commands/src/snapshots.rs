@@ -125,6 +125,11 @@ impl Snapshots {
         Ok(Some((state, due)))
     }
 
+    /// Hands over all that is stored, as [`read_items`].
+    pub(crate) async fn items(&self, take_in: TakeIn<'_>) -> Result<u64, Unread> {
+        read_items(&*self.store, self.place, self.lineage, take_in).await
+    }
+
     /// Forgets what is stored, which cannot be believed: the next is the first.
     pub(crate) async fn start_over(&mut self) -> Result<(), Error> {
         (self.entries, self.bytes) = (0, 0);
@@ -324,6 +329,47 @@ async fn probe(store: &dyn SnapshotStore, place: Place) -> Result<(), Error> {
 /// Whether what is stored is of no use, rather than somebody else's by now, or away for a while.
 pub(crate) fn is_damage(error: &Error) -> bool {
     matches!(error, Error::Snapshot { .. })
+}
+
+/// Why not all items of a place could be read.
+pub(crate) enum Unread {
+    /// What is stored is of no use.
+    Damaged(String),
+    /// The store cannot be asked, or somebody else has begun anew.
+    Away(Error),
+}
+
+/// Takes in an item, or says in words why it cannot be.
+pub(crate) type TakeIn<'a> = &'a mut (dyn FnMut(&Item) -> Result<(), String> + Send);
+
+/// Hands over all items of a place that was found with this lineage, ascending by key, though others may save meanwhile.
+///
+/// Gives where what is stored ended afterwards: none of the items holds anything beyond.
+pub(crate) async fn read_items(
+    store: &dyn SnapshotStore,
+    place: Place,
+    lineage: u128,
+    take_in: TakeIn<'_>,
+) -> Result<u64, Unread> {
+    let unread = |error| match is_damage(&error) {
+        true => Unread::Damaged(error.to_string()),
+        false => Unread::Away(error),
+    };
+    let mut after = None;
+    loop {
+        let page = store.page(place, after, PAGE_ITEMS_MAX).await.map_err(unread)?;
+        let Some(last) = page.last() else { break };
+        for item in &page {
+            take_in(item).map_err(|reason| Unread::Damaged(format!("{}: {reason}", item.key)))?;
+        }
+        after = Some(last.key.clone());
+    }
+    // Asked afterwards: of one lineage what is stored only goes on, and what is forgotten begins another.
+    let state = store.state(place).await.map_err(unread)?;
+    match state {
+        Some(state) if lineage_of(&state) == Some(lineage) => Ok(state.reader.offset),
+        other => Err(Unread::Away(Error::NotTheEnd { end: other.map_or(0, |state| state.reader.offset) })),
+    }
 }
 
 /// Which lineage a state is of; none if it is cut short.

@@ -56,6 +56,9 @@ pub(crate) trait Subject: Send + 'static {
     /// In words, when it cannot be read or does not follow what was folded.
     fn replay(&mut self, stored: &Stored) -> Result<Replayed, String>;
 
+    /// Whether all items of a snapshot are taken in where it begins, rather than each when it is needed.
+    const IS_WHOLE: bool = false;
+
     /// The reader's name and the version of its snapshots; `None` if it is always folded from the start.
     fn snapshots() -> Option<(&'static str, String)> {
         None
@@ -86,6 +89,10 @@ pub(crate) trait Subject: Send + 'static {
     fn warm(&mut self, _key: &str, _item: Option<&[u8]>) -> Result<(), String> {
         Ok(())
     }
+
+    /// All items are taken in. While they were read somebody else may have saved, so some may hold entries beyond where
+    /// the state ends, but none from this offset on.
+    fn whole(&mut self, _end: u64) {}
 
     /// Lets go of what is saved and was not used of late, if it holds more than it should.
     fn cool(&mut self) {}

@@ -76,7 +76,7 @@ pub async fn write(
     check(&config)?;
     let followed = Followed::new(log.partitions(Topic::Market), 0);
     let mut others = Vec::new();
-    if let Err(error) = follow_market(&log, &followed, &mut others).await {
+    if let Err(error) = follow_market(&log, &config, Some(&requests), &followed, &mut others).await {
         others.iter().for_each(JoinHandle::abort);
         return Err(error);
     }

@@ -152,20 +152,35 @@ pub async fn usable(
     place: Place,
     version: &str,
 ) -> Result<Option<State>, Error> {
-    let reason = match store.state(place).await {
-        Ok(None) => return Ok(None),
-        Ok(Some(state)) if &*state.version != version => format!("written as {}, read as {version}", state.version),
-        Ok(Some(state)) => match unlike(log, place, &state.reader).await? {
-            None => return Ok(Some(state)),
-            Some(reason) => reason,
-        },
-        Err(Error::Snapshot { reason, .. }) => reason,
-        Err(error) => return Err(error),
+    let reason = match believed(store, log, place, version).await? {
+        Ok(state) => return Ok(state),
+        Err(reason) => reason,
     };
     tracing::warn!(reader = place.reader, topic = %place.topic, partition = place.partition, reason,
         "a snapshot is not used; the log is folded again");
     store.forget(place).await?;
     Ok(None)
+}
+
+/// As [`usable`], for who reads what another saves: forgets nothing, and says in words why what is there is not believed.
+///
+/// # Errors
+/// When the store or the log cannot be asked.
+pub async fn believed(
+    store: &dyn SnapshotStore,
+    log: &dyn EventLog,
+    place: Place,
+    version: &str,
+) -> Result<Result<Option<State>, String>, Error> {
+    match store.state(place).await {
+        Ok(Some(state)) if &*state.version != version => {
+            Ok(Err(format!("written as {}, read as {version}", state.version)))
+        }
+        Ok(Some(state)) => Ok(unlike(log, place, &state.reader).await?.map_or(Ok(Some(state)), Err)),
+        Ok(None) => Ok(Ok(None)),
+        Err(Error::Snapshot { reason, .. }) => Ok(Err(reason)),
+        Err(error) => Err(error),
+    }
 }
 
 /// In what the log is not the one that was folded.

@@ -20,6 +20,8 @@ mod redecide;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]
+mod saved_market;
+#[cfg(test)]
 mod snapshots;
 #[cfg(test)]
 mod venue;
