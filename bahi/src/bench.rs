@@ -28,7 +28,9 @@ const BENCH_S_MAX: u64 = 120;
 /// Making a log on brokers, folding it twice and comparing takes longer, on the same two cores.
 const PROJECT_S_MAX: u64 = 600;
 /// Making ten million entries on brokers takes longer still.
-const TAKEOVER_S_MAX: u64 = 1_800;
+const TAKEOVER_S_MAX: u64 = 2_400;
+/// Entries of the market before a takeover, in whole.
+const MARKET_ENTRIES: usize = 2_000_000;
 /// A whole soak makes and folds millions of entries several times.
 const SOAK_S_MAX: u64 = 3_600;
 
@@ -39,7 +41,10 @@ const BENCHES: [(&str, &str); 8] = [
     ("replay", "cold replay from process start, all views folded and hashed"),
     ("project", "all views into PostgreSQL by one projector, from brokers; then the rebuild of `orders`"),
     ("cluster", "durable orders over HTTP through api, brokers, writer and projector as processes"),
-    ("takeover", "how long until a writer serves 10,000,000 entries in one partition: started, and after a kill -9"),
+    (
+        "takeover",
+        "how long until a writer serves 10,000,000 entries in one partition, after 2,000,000 of the market: started, killed",
+    ),
     ("query", "portfolio reads over HTTP: 20 holdings, 5 folios, prices moving 100 times a second"),
     ("soak", "5,000,000 entries of 100,000 accounts over 30 days: time to ready, memory over 2,000,000 further orders"),
 ];
@@ -82,6 +87,9 @@ pub struct Args {
     /// Of a soak or a takeover, one part in so many
     #[arg(long, value_name = "N", default_value_t = 1)]
     scale: u32,
+    /// Of `takeover`: entries of the market, nearly all of them live prices
+    #[arg(long, value_name = "N", default_value_t = MARKET_ENTRIES)]
+    market_entries: usize,
 }
 
 /// What a bench is told.
@@ -144,7 +152,7 @@ pub fn run(args: Args) -> Result<(), Error> {
                 "project" => project::run(&bench).await,
                 "cluster" => cluster::run(&bench).await,
                 "replay" => replay::run(&bench).await,
-                "takeover" => takeover::run(&bench, args.scale).await,
+                "takeover" => takeover::run(&bench, args.scale, args.market_entries).await,
                 "query" => query::run(&bench).await,
                 "soak" => soak::run(&bench, args.scale).await,
                 other => Err(Error::Usage(format!("no bench is named '{other}'; `bahi bench` lists them"))),

@@ -1,5 +1,6 @@
-//! `bahi bench takeover`: how long until a partition with millions of entries is served again, after a start of a writer and
-//! after one was killed. The log is made by a writer over requests, with snapshots, as it is in a cluster.
+//! `bahi bench takeover`: how long until partitions with millions of entries, of the ledger and of the market, are served
+//! again, after a start of a writer and after one was killed. The log is made by a writer over requests, with snapshots, as
+//! it is in a cluster.
 #![expect(clippy::float_arithmetic, reason = "times are measurements, not amounts")]
 
 use super::{
@@ -15,14 +16,16 @@ use crate::{
     error::Error,
     progress::Progress,
 };
-use commands::{Answer, By, Desk, OutcomeResult, Submission};
+use commands::{Answer, By, Desk, FactSubmission, OutcomeResult, Submission};
 use domain::{
     account,
     calendar::CalendarMode,
     cash,
     command::Command,
-    ids::{AccountId, CommandId},
-    money::Money,
+    ids::{AccountId, CommandId, InstrumentId},
+    market::{Fact, Instrument, LastPrice},
+    money::{Money, Price},
+    time::Timestamp,
 };
 use event_log::{
     EventLog, Topic,
@@ -42,6 +45,8 @@ use tokio::sync::watch;
 /// Entries and accounts, in whole.
 const ENTRIES: usize = 10_000_000;
 const ACCOUNTS: usize = 100_000;
+/// Instruments whose live prices the market holds, in whole.
+const INSTRUMENTS: usize = 10_000;
 /// Commands of one hand-over, and hand-overs under way at once.
 const TOGETHER: usize = 1_000;
 const HAND_OVERS: usize = 4;
@@ -58,7 +63,7 @@ const CONNECTIONS: u32 = 16;
 ///
 /// # Errors
 /// When brokers or database cannot be used, a command is refused, or nobody serves in time.
-pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
+pub async fn run(bench: &Bench, scale: u32, market_entries: usize) -> Result<Report, Error> {
     let place = Place::of(bench)?;
     let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
@@ -66,19 +71,39 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
     let path = folder.path().to_owned();
     let measured = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(place.with(1, async |url| measure(&place, url, &path, scale.max(1) as usize).await))
+        let size = Size::of(scale.max(1) as usize, market_entries);
+        runtime.block_on(place.with(1, async |url| measure(&place, url, &path, &size).await))
     });
     let (results, told) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
     told.iter().for_each(|line| bench.tell(line));
     Ok(Report { bench: "takeover", results, fdatasync_ms, load, bytes_per_entry: None, memory: None, verify: "clean" })
 }
 
-async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<(Vec<Measure>, Vec<String>), Error> {
+/// How much there is of what.
+struct Size {
+    entries: usize,
+    accounts: usize,
+    market_entries: usize,
+    instruments: usize,
+}
+
+impl Size {
+    fn of(scale: usize, market_entries: usize) -> Self {
+        let part = |whole: usize| (whole / scale).max(1);
+        let (entries, accounts) = (ENTRIES / scale, part(ACCOUNTS));
+        Self { entries, accounts, market_entries: market_entries / scale, instruments: part(INSTRUMENTS) }
+    }
+}
+
+async fn measure(place: &Place, url: &str, data: &Path, size: &Size) -> Result<(Vec<Measure>, Vec<String>), Error> {
     let began = Instant::now();
-    let (entries, accounts) = (ENTRIES / scale, (ACCOUNTS / scale).max(1));
-    let made = make(place, url, entries, accounts).await?;
+    let (made, made_of_market) = make(place, url, size).await?;
     let making = began.elapsed();
-    let mut told = vec![format!("{made} entries of {accounts} accounts made in {:.0} s", making.as_secs_f64())];
+    let mut told = vec![format!(
+        "{made} entries of {} accounts and {made_of_market} of the market made in {:.0} s",
+        size.accounts,
+        making.as_secs_f64()
+    )];
     let mut results = vec![Measure {
         name: "made".to_owned(),
         per_second: made as f64 / making.as_secs_f64(),
@@ -86,9 +111,9 @@ async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<
         p99_ms: None,
     }];
     let mut longest = Duration::ZERO;
-    let mut serves = |name: &str, took: Duration| {
+    let mut serves = |name: &str, entries: u64, took: Duration| {
         longest = longest.max(took);
-        let per_second = made as f64 / took.as_secs_f64();
+        let per_second = entries as f64 / took.as_secs_f64();
         results.push(Measure {
             name: name.to_owned(),
             per_second,
@@ -105,7 +130,9 @@ async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<
         commands::remote::open(Arc::clone(&log), kafka.requests()?, config(&Store::open(url, &kafka).await?)).await?;
     let teller = Teller { desk: Arc::clone(&remote.desk), by: by() };
     teller.insist("after-start", began).await?;
-    serves("after_start", began.elapsed());
+    serves("after_start", made, began.elapsed());
+    teller.insist_on_fact("fact-after-start", began).await?;
+    serves("market_after_start", made_of_market, began.elapsed());
     let memory = |server: &Server| server.memory().unwrap_or(0) >> 20;
     told.push(format!("a writer that was started serves with {} MB", memory(&first)));
 
@@ -121,7 +148,7 @@ async fn measure(place: &Place, url: &str, data: &Path, scale: usize) -> Result<
     let began = Instant::now();
     second.kill().await?;
     teller.insist("after-kill-2", began).await?;
-    serves("after_kill", one.max(began.elapsed()));
+    serves("after_kill", made, one.max(began.elapsed()));
     told.push(format!("the writer that took over serves with {} MB", memory(&third)));
 
     if longest > SERVES_MAX {
@@ -159,8 +186,8 @@ fn config(store: &Store) -> commands::Config {
     config
 }
 
-/// Has a writer of this process answer so many deposits, and leaves it as a crash would.
-async fn make(place: &Place, url: &str, entries: usize, accounts: usize) -> Result<u64, Error> {
+/// Has a writer of this process answer so many prices and deposits, and leaves it as a crash would. Where both partitions end.
+async fn make(place: &Place, url: &str, size: &Size) -> Result<(u64, u64), Error> {
     let kafka = Arc::new(Kafka::open(&place.brokers, &place.name).await?);
     let (log, store): (Arc<dyn EventLog>, _) = (Arc::clone(&kafka) as _, Store::open(url, &kafka).await?);
     let all = Topic::ALL.into_iter().map(|topic| (topic, 0)).collect();
@@ -169,17 +196,24 @@ async fn make(place: &Place, url: &str, entries: usize, accounts: usize) -> Resu
     let remote = commands::remote::open(Arc::clone(&log), kafka.requests()?, config(&store)).await?;
     let teller = Teller { desk: Arc::clone(&remote.desk), by: by() };
     teller.insist("ready", Instant::now()).await?;
-    let mut progress = Progress::new(entries as u64, "entries");
-    let hand_overs: Vec<usize> = (0..entries.div_ceil(TOGETHER)).collect();
-    for some in hand_overs.chunks(HAND_OVERS) {
-        try_join_all(some.iter().map(|number| teller.hand_over(*number, accounts))).await?;
+    let hand_overs = |entries: usize| (0..entries.div_ceil(TOGETHER)).collect::<Vec<_>>();
+    let mut progress = Progress::new((size.market_entries + size.entries) as u64, "entries");
+    for some in hand_overs(size.market_entries).chunks(HAND_OVERS) {
+        // One after the other: an instrument is listed before it has a price.
+        for number in some {
+            teller.hand_over_facts(*number, size.instruments).await?;
+        }
         progress.reach((some[0] * TOGETHER) as u64);
     }
+    for some in hand_overs(size.entries).chunks(HAND_OVERS) {
+        try_join_all(some.iter().map(|number| teller.hand_over(*number, size.accounts))).await?;
+        progress.reach((size.market_entries + some[0] * TOGETHER) as u64);
+    }
     progress.finish();
-    let tail = log.tail(Topic::Ledger, 0).await?;
+    let tails = (log.tail(Topic::Ledger, 0).await?, log.tail(Topic::Market, 0).await?);
     drop((writing, remote));
     kafka.close();
-    Ok(tail)
+    Ok(tails)
 }
 
 struct Teller {
@@ -220,6 +254,40 @@ impl Teller {
         self.desk.submit(self.submission(format!("open-{number}"), number, account::Open {}.into())).await
     }
 
+    /// Lists instruments first, and then gives each a live price in turn.
+    async fn hand_over_facts(&self, number: usize, instruments: usize) -> Result<(), Error> {
+        let from = number * TOGETHER;
+        let facts = (from..from + TOGETHER).map(|at| match at < instruments {
+            true => self.fact(&format!("list-{at}"), listing(at)),
+            false => self.fact(&format!("price-{at}"), price(at % instruments, at)),
+        });
+        self.desk.submit_facts(facts.collect()).await.iter().try_for_each(accepted)
+    }
+
+    fn fact(&self, id: &str, fact: Fact) -> FactSubmission {
+        let id = CommandId::new(id).expect("a bench's ids are short and visible");
+        FactSubmission {
+            id,
+            by: Arc::clone(&self.by),
+            fact,
+            request_id: None,
+            issued_at: clock::now(),
+            traceparent: None,
+        }
+    }
+
+    /// Sends one live price, again and again under its key, until it is answered.
+    async fn insist_on_fact(&self, id: &str, began: Instant) -> Result<(), Error> {
+        let submission = self.fact(id, price(0, 1 << 49));
+        while began.elapsed() < WAIT {
+            match tokio::time::timeout(WAIT, self.desk.submit_fact(submission.clone())).await {
+                Ok(Answer::Answered(_)) => return Ok(()),
+                _ => tokio::time::sleep(ASK_EVERY).await,
+            }
+        }
+        Err(Error::NotClean(format!("nobody wrote the market within {} s", WAIT.as_secs())))
+    }
+
     /// Sends one command, again and again under its key, until it is answered.
     async fn insist(&self, id: &str, began: Instant) -> Result<(), Error> {
         let number = population::ACCOUNTS + ACCOUNTS;
@@ -234,6 +302,33 @@ impl Teller {
         }
         Err(Error::NotClean(format!("nobody served within {} s", WAIT.as_secs())))
     }
+}
+
+fn instrument(number: usize) -> InstrumentId {
+    InstrumentId::new(&format!("NSE:BENCH{number}")).expect("a bench's instrument is an instrument")
+}
+
+fn listing(number: usize) -> Fact {
+    let (symbol, exchange, series) = ("BENCH", "NSE", "EQ");
+    let listing = Instrument {
+        instrument: instrument(number),
+        isin: None,
+        symbol: symbol.parse().expect("a symbol"),
+        exchange: exchange.parse().expect("an exchange"),
+        series: series.parse().expect("a series"),
+        tick_size: Some(Price::from_smallest(5)),
+        band_percent: None,
+        from: None,
+        corrects: None,
+    };
+    listing.into()
+}
+
+/// No two at one time.
+fn price(number: usize, at: usize) -> Fact {
+    let at = i64::try_from(at).expect("a bench is not that long");
+    let last = Price::from_smallest(100 + at % 10_000);
+    LastPrice { instrument: instrument(number), last, at: Timestamp::from_micros(at) }.into()
 }
 
 fn accepted(answer: &Answer) -> Result<(), Error> {
