@@ -125,6 +125,8 @@ settings! {
     log_format: LogFormat = "pretty", "BAHI_LOG_FORMAT", "FORM", log_format;
     /// What to log, as `info` or `warn,commands=debug`
     log: String = "info", "BAHI_LOG", "FILTER", |text| Ok(text.to_owned());
+    /// Whether a caller's `traceparent` decides what is traced: `false`, or `true` where a gateway sets that header
+    trust_traceparent: bool = "false", "BAHI_TRUST_TRACEPARENT", "WHETHER", boolean;
     /// The file of the key that signs tokens, mode 0600; unset: token.key in the data folder, made at first start
     token_key_file: Option<PathBuf> = "", "BAHI_TOKEN_KEY_FILE", "FILE", |text| Ok((!text.is_empty()).then(|| PathBuf::from(text)));
     /// How many times as fast the writers' clock runs, for tests and benches in which days pass
@@ -302,6 +304,10 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
         "json" => Ok(LogFormat::Json),
         _ => Err("must be pretty or json".to_owned()),
     }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
 }
 
 fn optional_bytes(text: &str) -> Result<Option<u64>, String> {

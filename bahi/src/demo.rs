@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         )));
     }
     product::start_logging(&config);
-    let _traces = traces::start("bahi")?;
+    let _traces = traces::start("bahi", &config)?;
     product::runtime()?.block_on(async {
         let stop = product::stop_signal()?;
         let key_file = config.token_key_file.clone();

@@ -34,7 +34,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::Data)?;
     product::start_logging(&config);
-    let _traces = traces::start("bahi")?;
+    let _traces = traces::start("bahi", &config)?;
     product::runtime()?.block_on(async {
         let stop = product::stop_signal()?;
         let product = Product::start(config).await?;

@@ -1,9 +1,16 @@
-//! Traces on their way to a collector, where the environment names one as OpenTelemetry's programs expect; knows no step.
+//! Traces on their way to a collector, where the environment names one as OpenTelemetry's programs expect; knows no step
+//! by name.
 
-use crate::error::Error;
-use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use crate::{config::Config, error::Error};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Link, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider as _},
+};
 use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracer, SdkTracerProvider, Span},
+};
 
 /// The variables that turn traces on, by naming where they go.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -23,7 +30,7 @@ impl Drop for Traces {
 ///
 /// # Errors
 /// When what the environment says of the collector is of no use.
-pub fn start(service: &'static str) -> Result<Traces, Error> {
+pub fn start(service: &'static str, config: &Config) -> Result<Traces, Error> {
     let is_named = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     if !ENDPOINTS.into_iter().any(is_named) {
         return Ok(Traces(None));
@@ -41,6 +48,28 @@ pub fn start(service: &'static str) -> Result<Traces, Error> {
     };
     let resource = resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
-    event_log::trace::to(event_log::trace::BoxedTracer::new(Box::new(provider.tracer("bahi"))));
+    let tracer = provider.tracer("bahi");
+    let tracer = event_log::trace::BoxedTracer::new(match config.trust_traceparent {
+        true => Box::new(tracer),
+        false => Box::new(OwnTraces(tracer)),
+    });
+    event_log::trace::to(tracer);
     Ok(Traces(Some(provider)))
+}
+
+/// Begins a trace of its own with each request, as at a public end: a caller's is linked and decides nothing, neither by
+/// its flag whether this one is followed nor by its id, which samplers that follow a part go by. Records are believed,
+/// since only processes of this log write them.
+struct OwnTraces(SdkTracer);
+
+impl Tracer for OwnTraces {
+    type Span = Span;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
+        if builder.span_kind != Some(SpanKind::Server) {
+            return self.0.build_with_context(builder, parent);
+        }
+        let caller = Link::with_context(parent.span().span_context().clone());
+        self.0.build_with_context(builder.with_links(vec![caller]), &Context::new())
+    }
 }

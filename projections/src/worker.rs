@@ -113,15 +113,21 @@ struct Place {
 impl Place {
     async fn follow(self, log: Arc<dyn EventLog>) {
         let Self { topic, partition, start, .. } = self;
-        let mut following = log.follow(topic, partition, start.from.offset);
         let (mut reader, mut stopped) = (start.from, ViewSet::default());
         self.views.folded(topic, partition, &reader);
         if reader.offset >= start.whole_from {
             self.views.publish(topic, partition, reader.offset);
         }
         let mut wait_ms = RETRY_WAIT_MIN_MS;
+        let (mut following, mut old) = (log.follow(topic, partition, start.from.offset), None);
         loop {
-            let batch = match following.next().await {
+            let batch = async {
+                if old.is_none() {
+                    old = Some(log.tail(topic, partition).await?);
+                }
+                following.next().await
+            };
+            let batch = match batch.await {
                 Ok(batch) => batch,
                 Err(LogError::Closed | LogError::NoPartition { .. }) => return,
                 Err(error) => {
@@ -133,7 +139,7 @@ impl Place {
             };
             wait_ms = RETRY_WAIT_MIN_MS;
             for records in batch.chunks(FOLD_RECORDS_MAX) {
-                if !self.fold(records, &mut reader, &mut stopped) {
+                if !self.fold(records, old.unwrap_or_default(), &mut reader, &mut stopped) {
                     return;
                 }
                 tokio::task::yield_now().await;
@@ -141,16 +147,22 @@ impl Place {
         }
     }
 
-    /// Folds records in order; says whether to go on.
-    fn fold(&self, records: &[Arc<Stored>], reader: &mut Reader, stopped: &mut ViewSet) -> bool {
+    /// Folds records in order; says whether to go on. Those below `old` were there before this began: an earlier process
+    /// told their steps.
+    fn fold(&self, records: &[Arc<Stored>], old: u64, reader: &mut Reader, stopped: &mut ViewSet) -> bool {
         let Self { views, topic, partition, .. } = self;
         let _cut_waits = views.folding();
         for stored in records {
             let headers = &stored.record.headers;
-            let _step = headers.traceparent.as_ref().map(|after| Step::process("fold into memory", Some(after)));
             match reader.fold(stored.offset, headers) {
-                Ok(Verdict::Entry) if *topic == Topic::Ledger => views.fold_entry(*partition, stored, stopped),
-                Ok(Verdict::Entry) => views.fold_market(*partition, stored, stopped),
+                Ok(Verdict::Entry) => {
+                    let after = headers.traceparent.as_deref().filter(|_| stored.offset >= old);
+                    let _step = Step::process("fold into memory", after);
+                    match topic {
+                        Topic::Ledger => views.fold_entry(*partition, stored, stopped),
+                        Topic::Market => views.fold_market(*partition, stored, stopped),
+                    }
+                }
                 Ok(Verdict::Dead(_)) => views.dead(*topic, *partition, stored.offset),
                 Ok(Verdict::Claim | Verdict::DeadClaim) => {}
                 Err(corruption) => {

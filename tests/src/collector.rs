@@ -1,7 +1,9 @@
 //! A collector of traces: takes what OpenTelemetry's programs send by HTTP and keeps every step.
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value, trace::v1::ResourceSpans,
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::any_value::Value,
+    trace::v1::{ResourceSpans, status::StatusCode},
 };
 use prost::Message;
 use std::{
@@ -26,6 +28,10 @@ pub struct Step {
     pub after: String,
     /// When it began and ended, in nanoseconds since 1970.
     pub times: (u64, u64),
+    /// Whether it did not do what it should.
+    pub failed: bool,
+    /// The ids of other traces' steps that it names.
+    pub links: Vec<String>,
 }
 
 /// Takes steps on a port of its own, for as long as the test runs.
@@ -68,12 +74,12 @@ impl Collector {
         steps.iter().filter(|step| step.trace == trace).cloned().collect()
     }
 
-    /// How many steps came so far, of any trace.
+    /// Every step that came so far, of any trace.
     ///
     /// # Panics
     /// When whoever takes them did.
-    pub fn count(&self) -> usize {
-        self.steps.lock().expect("nobody panics here").len()
+    pub fn all(&self) -> Vec<Step> {
+        self.steps.lock().expect("nobody panics here").clone()
     }
 }
 
@@ -130,6 +136,8 @@ fn steps_of(sent: &ResourceSpans) -> Vec<Step> {
         id: hex(&span.span_id),
         after: hex(&span.parent_span_id),
         times: (span.start_time_unix_nano, span.end_time_unix_nano),
+        failed: span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error),
+        links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
     });
     step.collect()
 }

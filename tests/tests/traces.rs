@@ -1,8 +1,9 @@
 //! An order can be followed from the request that brought it, through both topics, into the views.
 
 use serde_json::json;
+use std::process::{Command, Stdio};
 use tests::{
-    Server,
+    Server, binary,
     cluster::Topics,
     collector::{Collector, Step},
     key, story, wait_until,
@@ -15,6 +16,11 @@ const CALLERS_STEP: &str = "b7ad6b7169203331";
 /// The same of another, which is not followed.
 const UNFOLLOWED: &str = "00-1bf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 const UNFOLLOWED_TRACE: &str = "1bf7651916cd43dd8448eb211c80319c";
+
+/// A trace that is followed, and whose id every sampler of a part takes into it.
+const LOWEST: &str = "00-00000000000000000000000000000001-b7ad6b7169203331-01";
+/// As behind a gateway that says what is followed.
+const TRUSTED: (&str, &str) = ("BAHI_TRUST_TRACEPARENT", "true");
 
 /// Opens an account with this `traceparent`.
 fn open(api: &Server, account: &str, traceparent: &str) {
@@ -51,6 +57,11 @@ fn chain(collector: &Collector, steps: usize) -> Vec<Step> {
     chain
 }
 
+/// What tells a process where the collector is, and more.
+fn with<'a>(collector: &'a [(&'a str, String)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    collector.iter().map(|(name, text)| (*name, &**text)).chain(more.iter().copied()).collect()
+}
+
 fn words(chain: &[Step]) -> Vec<(&str, &str)> {
     chain.iter().map(|step| (&*step.service, &*step.name)).collect()
 }
@@ -60,7 +71,7 @@ fn an_order_is_one_trace_from_its_request_through_both_topics_into_the_database(
     let folder = tempfile::tempdir().expect("a folder can be made");
     let (topics, collector) = (Topics::of(folder.path()), Collector::start());
     let variables = collector.variables();
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, text)| (*name, &**text)).collect();
+    let variables = with(&variables, &[TRUSTED]);
     let args = ["--calendar", "always-open"];
     let role = |role: &str| topics.role(role, folder.path(), &args, &variables);
     let [writer, projector, api] = ["writer", "projector", "api"].map(role);
@@ -91,17 +102,86 @@ fn an_order_is_one_trace_from_its_request_through_both_topics_into_the_database(
 fn one_process_tells_its_steps_too_and_a_request_of_no_trace_begins_one() {
     let (folder, collector) = (tempfile::tempdir().expect("a folder can be made"), Collector::start());
     let variables = collector.variables();
-    let mut variables: Vec<(&str, &str)> = variables.iter().map(|(name, text)| (*name, &**text)).collect();
-    variables.push(("OTEL_SERVICE_NAME", "our-ledger"));
+    let variables = with(&variables, &[TRUSTED, ("OTEL_SERVICE_NAME", "our-ledger")]);
     let server = Server::serve(folder.path(), &[], &variables);
     open(&server, "T1", CALLER);
     let steps = chain(&collector, 3);
     let names = [("our-ledger", "POST /v1/accounts"), ("our-ledger", "decide and append")];
     assert_eq!(words(&steps), [&names[..], &[("our-ledger", "fold into memory")]].concat());
-    let before = collector.count();
+    let before = collector.all().len();
     server.operator().get("/v1/accounts/T1");
-    wait_until("the step of a read", || (collector.count() > before).then_some(()));
+    wait_until("the step of a read", || (collector.all().len() > before).then_some(()));
     assert!(server.stop().success());
+}
+
+#[test]
+fn a_caller_who_is_not_trusted_decides_nothing_and_is_only_linked() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let nearly_none = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.000000001")];
+    let none = [("OTEL_TRACES_SAMPLER", "parentbased_always_off"), TRUSTED];
+    let steps = |account: &str, traceparent: &str, more: &[(&str, &str)]| {
+        let collector = Collector::start();
+        let server = Server::serve(folder.path(), &[], &with(&collector.variables(), more));
+        open(&server, account, traceparent);
+        // What waits is sent before it ends.
+        assert!(server.stop().success());
+        collector.all()
+    };
+    assert_eq!(steps("T1", CALLER, &none[..1]), [], "a caller had its request followed by its flag");
+    assert_eq!(steps("T2", LOWEST, &nearly_none), [], "a caller had its request followed by its id");
+    let own = steps("T3", UNFOLLOWED, &[]);
+    let request = own.iter().find(|step| step.links == [CALLERS_STEP]).unwrap_or_else(|| panic!("{own:#?}"));
+    assert_eq!((&*request.name, &*request.after), ("POST /v1/accounts", ""), "{own:#?}");
+    assert_eq!(own.iter().filter(|step| step.trace == request.trace).count(), 3, "{own:#?}");
+    assert!(own.iter().all(|step| step.trace != UNFOLLOWED_TRACE), "{own:#?}");
+    let callers = steps("T4", CALLER, &none);
+    assert!(callers.len() == 3 && callers.iter().all(|step| step.trace == TRACE), "{callers:#?}");
+}
+
+#[test]
+fn a_start_tells_no_step_of_what_was_recorded_before_it() {
+    let (folder, collector) = (tempfile::tempdir().expect("a folder can be made"), Collector::start());
+    let variables = collector.variables();
+    let variables = with(&variables, &[TRUSTED]);
+    let mut server = Server::serve(folder.path(), &[], &variables);
+    open(&server, "T1", CALLER);
+    let told = chain(&collector, 3);
+    // Nothing is saved of what it has folded: the next one folds all of it again.
+    server.kill_9();
+    let server = Server::serve(folder.path(), &[], &variables);
+    server.operator().get("/v1/accounts/T1").must_be(200);
+    // What waits is sent before it ends.
+    assert!(server.stop().success());
+    assert_eq!(collector.of(TRACE).len(), told.len(), "{:#?}", collector.of(TRACE));
+}
+
+#[test]
+fn what_the_database_refuses_is_a_step_that_failed_each_time_until_it_is_written() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let (topics, collector) = (Topics::of(folder.path()), Collector::start());
+    let variables = collector.variables();
+    let variables = with(&variables, &[TRUSTED]);
+    let [_writer, projector, api] =
+        ["writer", "projector", "api"].map(|role| topics.role(role, folder.path(), &[], &variables));
+    let sql = |sql: &str| {
+        let mut psql = Command::new("psql");
+        psql.args(["--quiet", "--dbname", topics.database(), "--command", sql]);
+        binary::finish(psql.stdout(Stdio::piped()).stderr(Stdio::piped())).succeeded();
+    };
+    sql("alter table journal add constraint nobody check (account <> 'T1') not valid");
+    open(&api, "T1", CALLER);
+    let folded = || -> Vec<Step> {
+        collector.of(TRACE).into_iter().filter(|step| step.name == "fold into PostgreSQL").collect()
+    };
+    wait_until("the step of a batch that was refused", || (folded().len() >= 2).then_some(()));
+    assert!(folded().iter().all(|step| step.failed), "{:#?}", folded());
+    sql("alter table journal drop constraint nobody");
+    let good =
+        wait_until("the step of the batch once it is written", || folded().into_iter().find(|step| !step.failed));
+    assert!(projector.stop().success());
+    let last = folded().into_iter().max_by_key(|step| step.times).expect("some steps");
+    assert_eq!(last, good, "it is told once that it is written");
+    assert!(api.stop().success());
 }
 
 #[test]

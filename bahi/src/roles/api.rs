@@ -40,7 +40,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::BrokersAndKey)?;
     product::start_logging(&config);
-    let _traces = traces::start("bahi-api")?;
+    let _traces = traces::start("bahi-api", &config)?;
     product::runtime()?.block_on(serve(config))
 }
 

@@ -33,7 +33,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::BrokersAndDatabase)?;
     product::start_logging(&config);
-    let _traces = traces::start("bahi-projector")?;
+    let _traces = traces::start("bahi-projector", &config)?;
     product::runtime()?.block_on(serve(config))
 }
 

@@ -31,7 +31,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::Brokers)?;
     product::start_logging(&config);
-    let _traces = traces::start("bahi-venue")?;
+    let _traces = traces::start("bahi-venue", &config)?;
     product::runtime()?.block_on(serve(config))
 }
 

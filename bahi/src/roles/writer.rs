@@ -39,7 +39,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let config = config::load(args.flags, Needs::Brokers)?;
     product::start_logging(&config);
-    let _traces = traces::start("bahi-writer")?;
+    let _traces = traces::start("bahi-writer", &config)?;
     product::runtime()?.block_on(serve(config, args.every_partition))
 }
 

@@ -63,6 +63,22 @@ struct Folded {
     stops: Vec<Stop>,
 }
 
+/// The steps of a batch, which all end as it does: unless it is written, they have failed, whatever kept it from that.
+struct Steps(Vec<Step>);
+
+impl Steps {
+    /// What they are of is in the database.
+    fn end(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|step| step.failed("the batch was not written"));
+    }
+}
+
 /// A live entry of the ledger.
 struct Live<'a> {
     stored: &'a Stored,
@@ -137,12 +153,12 @@ impl Partition {
         let expected = self.at.reader.offset;
         let mut to = self.at.clone();
         let new = records.iter().skip_while(|stored| stored.offset < expected);
-        let (mut live, mut steps, mut corruption) = (Vec::new(), Vec::new(), None);
+        let (mut live, mut steps, mut corruption) = (Vec::new(), Steps(Vec::new()), None);
         for stored in new {
             match to.reader.fold(stored.offset, &stored.record.headers) {
                 Ok(Verdict::Entry) => {
                     if let Some(after) = &stored.record.headers.traceparent {
-                        steps.push(Step::process("fold into PostgreSQL", Some(after)));
+                        steps.0.push(Step::process("fold into PostgreSQL", Some(after)));
                     }
                     live.push(Arc::clone(stored));
                 }
@@ -185,7 +201,7 @@ impl Partition {
             checkpoint::stop(&mut transaction, stopped).await?;
         }
         transaction.commit().await?;
-        drop(steps);
+        steps.end();
         to.stops.extend(stops);
         let records = usize::try_from(to.reader.offset - expected).unwrap_or(usize::MAX);
         self.at = to;
