@@ -70,7 +70,9 @@ fn restored(items: &BTreeMap<String, Bytes>, from: u64, end: u64, entries: &[Sto
     facts.restore(&[], Vec::new()).unwrap();
     items.iter().for_each(|(key, blob)| facts.warm(key, Some(blob)).unwrap());
     facts.whole(end);
-    entries[from as usize..].iter().for_each(|stored| drop(facts.replay(stored).unwrap()));
+    for stored in &entries[from as usize..] {
+        facts.replay(stored).unwrap();
+    }
     facts
 }
 
