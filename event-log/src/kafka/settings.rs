@@ -30,6 +30,11 @@ const RETRY_MS_MAX: u16 = 1000;
 /// The most bytes that a client fetches ahead of its reader.
 const AHEAD_KIB: usize = 32 << 10;
 
+/// The most bytes fetched at once by one who wants a single record; the batch that holds it comes whole all the same.
+const SINGLE_BYTES: usize = 64 << 10;
+/// How long a broker may wait before it says that there is nothing: one who wants a record that is there never waits.
+const SINGLE_WAIT_MS: u16 = 5;
+
 /// What all clients have in common.
 fn common(brokers: &str, name: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -100,6 +105,17 @@ pub(super) fn reading(brokers: &str, name: &str) -> ClientConfig {
     config.set("fetch.error.backoff.ms", "50");
     config.set("fetch.message.max.bytes", REQUEST_BYTES_MAX.to_string());
     config.set("queued.max.messages.kbytes", AHEAD_KIB.to_string());
+    config
+}
+
+/// A consumer that reads few records wherever they are, and nothing ahead of them.
+pub(super) fn reading_single(brokers: &str) -> ClientConfig {
+    let mut config = reading(brokers, "single");
+    // Nothing is fetched while something is there to be given.
+    config.set("queued.min.messages", "1");
+    config.set("fetch.message.max.bytes", SINGLE_BYTES.to_string());
+    // The connection is free again soon when the last of what was wanted was also the last of the partition.
+    config.set("fetch.wait.max.ms", SINGLE_WAIT_MS.to_string());
     config
 }
 

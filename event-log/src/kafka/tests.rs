@@ -32,7 +32,7 @@ fn brokers() -> String {
 }
 
 /// Topics of their own, removed at the end.
-struct Own {
+pub(super) struct Own {
     topics: Arc<Topics>,
     prefix: String,
 }
@@ -44,7 +44,7 @@ impl Own {
         Own { topics: Arc::new(topics), prefix }
     }
 
-    async fn applied() -> Own {
+    pub(super) async fn applied() -> Own {
         // One at a time: a broker makes topics no faster when asked by all tests at once.
         static MAKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _only_one = MAKING.lock().await;
@@ -54,7 +54,7 @@ impl Own {
         own
     }
 
-    async fn open(&self) -> Arc<Kafka> {
+    pub(super) async fn open(&self) -> Arc<Kafka> {
         Arc::new(Kafka::open(&brokers(), &self.prefix).await.expect("the log opens"))
     }
 }

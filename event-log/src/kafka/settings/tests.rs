@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn all() -> [ClientConfig; 4] {
-    [appending("b:1"), reading("b:1", "read"), grouping("b:1", "g"), administering("b:1")]
+fn all() -> [ClientConfig; 5] {
+    [appending("b:1"), reading("b:1", "read"), reading_single("b:1"), grouping("b:1", "g"), administering("b:1")]
 }
 
 /// A bound of a producer, in the client's unit.
