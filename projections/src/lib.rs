@@ -52,6 +52,7 @@ mod older;
 mod past;
 mod replay;
 mod saved;
+mod ticks;
 mod verify;
 mod worker;
 

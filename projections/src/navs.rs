@@ -54,6 +54,11 @@ impl SchemeRow {
         let navs = self.previous().into_iter().chain(self.latest()).copied().collect();
         SchemeRow { scheme: self.scheme.clone(), navs }
     }
+    /// With these facts, in any order.
+    pub(crate) fn with_navs(self, mut navs: Vec<NavRow>) -> SchemeRow {
+        navs.sort_unstable_by_key(|row| (row.date, row.offset));
+        SchemeRow { navs, ..self }
+    }
     /// Every fact about a day, ascending by day and then as recorded.
     pub(crate) fn all_navs(&self) -> &[NavRow] {
         &self.navs

@@ -12,18 +12,16 @@ use crate::{
     navs::Navs,
     offsets::{READ_ENTRIES_MAX, folded, live, records},
     older::Older,
-    prices::{Live, PriceRow, Prices},
+    prices::Prices,
     read::Reading,
     store::Views,
+    ticks::{Between, add_between},
     view::{Stop, ViewSet},
 };
-use domain::{
-    ids::{AccountId, InstrumentId},
-    market::MarketEventData,
-    time::Timestamp,
-};
+use domain::{ids::AccountId, time::Timestamp};
 use event_log::{EventLog, RecordKind, Stored, Topic};
-use event_schemas::entry::{Happened, decode_entry, decode_happened, decode_market_entry};
+use event_schemas::entry::{Happened, decode_entry, decode_happened};
+use std::collections::BTreeMap;
 
 /// A moment in the past, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +209,7 @@ pub(crate) fn decode(partition: u32, stored: &Stored) -> Result<Happened, Error>
     decode_happened(&stored.record.value).map_err(|error| place(error.to_string().into()))
 }
 
-fn undecodable(topic: Topic, partition: u32, offset: u64, reason: Box<str>) -> Error {
+pub(crate) fn undecodable(topic: Topic, partition: u32, offset: u64, reason: Box<str>) -> Error {
     Error::Undecodable { topic, partition, offset, reason }
 }
 
@@ -247,7 +245,7 @@ async fn prices_before(
     market: &[u64],
     at: Option<Timestamp>,
 ) -> Result<Prices, Error> {
-    let mut prices = Prices::default();
+    let (mut prices, mut between) = (Prices::default(), BTreeMap::<u32, Vec<Between>>::new());
     let instruments = rows.portfolio.positions.keys().chain(rows.pnl.instruments.keys());
     for instrument in instruments {
         if prices.get(instrument).is_some() {
@@ -256,44 +254,16 @@ async fn prices_before(
         let partition = views.partition_of(Topic::Market, instrument.as_str());
         let upto = market.get(partition as usize).copied().unwrap_or_default();
         let found = views.prices.read().get(instrument).map(|row| row.before(upto, at));
-        let Some((mut row, between)) = found else { continue };
-        if let Some(between) = between {
-            live_prices(log, views, instrument, (partition, between), at, &mut row).await?;
+        let Some((row, offsets)) = found else { continue };
+        if let Some(offsets) = offsets {
+            between.entry(partition).or_default().push(Between { instrument: *instrument, offsets });
         }
         prices.insert(*instrument, row);
     }
-    Ok(prices)
-}
-
-/// Reads an instrument's live prices again, from the last one remembered up to the moment; with a time, those
-/// that traded by then.
-async fn live_prices(
-    log: &dyn EventLog,
-    views: &Views,
-    instrument: &InstrumentId,
-    (partition, between): (u32, std::ops::Range<u64>),
-    until: Option<Timestamp>,
-    row: &mut PriceRow,
-) -> Result<(), Error> {
-    let mut from = between.start;
-    loop {
-        let key = (Topic::Market, partition, instrument.as_str());
-        let offsets = live(log, views, key, from..between.end, READ_ENTRIES_MAX).await?;
-        let Some(last) = offsets.last() else { break };
-        from = last + 1;
-        for stored in records(log, Topic::Market, partition, offsets).await? {
-            let entry = decode_market_entry(&stored.record.value)
-                .map_err(|error| undecodable(Topic::Market, partition, stored.offset, error.to_string().into()))?;
-            for event in &entry.events {
-                if let MarketEventData::Last(fact) = &event.data
-                    && until.is_none_or(|until| fact.at <= until)
-                {
-                    row.take_live(Live { last: fact.last, at: fact.at });
-                }
-            }
-        }
+    for (partition, between) in between {
+        add_between(log, views, partition, between, at, &mut prices).await?;
     }
-    Ok(())
+    Ok(prices)
 }
 
 fn navs_before(views: &Views, rows: &Account, market: &[u64], at: Option<Timestamp>) -> Navs {

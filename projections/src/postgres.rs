@@ -22,6 +22,7 @@ mod indexed;
 mod journal;
 mod loading;
 mod market;
+mod market_rows;
 mod partition;
 mod projector;
 mod reading;

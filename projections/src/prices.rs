@@ -201,7 +201,7 @@ impl PriceRow {
         }
     }
 
-    pub(crate) fn take_live(&mut self, live: Live) {
+    fn take_live(&mut self, live: Live) {
         if self.live.live.is_none_or(|known| known.at <= live.at) {
             self.live.live = Some(live);
             self.value();
@@ -258,6 +258,13 @@ impl Prices {
         let row = self.instruments.entry(instrument).or_default();
         row.live = live;
         row.value();
+    }
+
+    /// Adds a live price of an instrument that there is, if none that it has is later.
+    pub(crate) fn take_live(&mut self, instrument: &InstrumentId, live: Live) {
+        if let Some(row) = self.instruments.get_mut(instrument) {
+            row.take_live(live);
+        }
     }
 
     /// Folds one event of the market entry at `offset`.

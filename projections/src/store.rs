@@ -65,6 +65,8 @@ pub struct Views {
     position: watch::Sender<Position>,
     /// How far each partition is folded, with all that the rule remembers.
     readers: Mutex<HashMap<(Topic, u32), Reader>>,
+    /// Whether the log has no index of the market by key; dead records of the market may then not be known, either.
+    reads_market_through: AtomicBool,
     /// Whether anybody saves what changed.
     saves: AtomicBool,
     /// What changed in each partition of the ledger and of the market since it was saved.
@@ -88,6 +90,7 @@ impl Views {
             dead: Mutex::default(),
             position: watch::Sender::new(Position::start(ledger_partitions, market_partitions)),
             readers: Mutex::default(),
+            reads_market_through: AtomicBool::new(false),
             saves: AtomicBool::new(false),
             changed: [ledger_partitions, market_partitions].map(|of| (0..of).map(|_| Mutex::default()).collect()),
         })
@@ -194,6 +197,23 @@ impl Views {
     pub(crate) fn still_reader(&self, topic: Topic, partition: u32) -> Reader {
         let _cut = self.cut.write();
         self.reader(topic, partition)
+    }
+
+    /// From now on parts of the market are read record by record.
+    pub(crate) fn read_market_through(&self) {
+        self.reads_market_through.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reads_market_through(&self) -> bool {
+        self.reads_market_through.load(Ordering::Relaxed)
+    }
+
+    /// Holds these rows of the market from now on.
+    pub(crate) fn take_market(&self, instruments: Instruments, prices: Prices, navs: Navs) {
+        let _cut = self.cut.write();
+        *self.instruments.write() = instruments;
+        *self.prices.write() = prices;
+        *self.navs.write() = navs;
     }
 
     /// From now on what changes is remembered until it is saved.

@@ -75,9 +75,17 @@ pub fn follow(log: Arc<dyn EventLog>, views: Arc<Views>) -> Worker {
 
 /// The same of the market alone, where accounts are seen elsewhere.
 pub fn follow_market(log: Arc<dyn EventLog>, views: Arc<Views>) -> Worker {
+    follow_market_from(log, views, &[])
+}
+
+/// The same from where its rows are those of one moment already; a partition that is not named has none.
+pub(crate) fn follow_market_from(log: Arc<dyn EventLog>, views: Arc<Views>, from: &[Reader]) -> Worker {
     let mut worker = Worker::new();
+    views.read_market_through();
     for partition in 0..log.partitions(Topic::Market) {
-        worker.follow(&log, &views, Topic::Market, partition, Start::default());
+        let from = from.get(partition as usize).copied().unwrap_or_default();
+        let start = Start { from, whole_from: from.offset };
+        worker.follow(&log, &views, Topic::Market, partition, start);
     }
     worker
 }

@@ -44,20 +44,20 @@ impl Postgres {
     }
 
     async fn hashes(&self) -> Result<StateHashes, Failure> {
-        let mut cut = self.cut().await?;
+        let mut cut = self.cut(self.folded).await?;
         let hashes = self.hashes_in(&mut cut).await?;
         cut.rollback().await?;
         Ok(hashes)
     }
 
-    /// What is read from now on is as of one moment, and its tables stay in place until this ends.
-    pub(super) async fn cut(&self) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
+    /// What is read of these views from now on is as of one moment, and their tables stay in place until this ends.
+    pub(super) async fn cut(&self, views: ViewSet) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
         let mut cut = self.database.pool().begin().await?;
         sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *cut).await?;
         // A statement that streams a whole table lasts as long as it takes.
         sqlx::query("set local statement_timeout = 0").execute(&mut *cut).await?;
         // Before anything is read, or tables might be replaced by such as the moment does not know.
-        let lock = format!("lock table {} in access share mode", relations::all(self.folded));
+        let lock = format!("lock table {} in access share mode", relations::all(views));
         sqlx::query(AssertSqlSafe(lock)).execute(&mut *cut).await?;
         Ok(cut)
     }
@@ -219,7 +219,7 @@ pub(super) fn nav(row: &PgRow) -> Result<Option<(SchemeCode, Date, Nav)>, Failur
     Ok(Some((code, date, Nav::from_smallest(nav))))
 }
 
-fn instrument(row: &PgRow) -> Result<InstrumentId, Failure> {
+pub(super) fn instrument(row: &PgRow) -> Result<InstrumentId, Failure> {
     InstrumentId::new(row.try_get("instrument")?).map_err(|_| Failure::Row("an instrument".into()))
 }
 
@@ -235,7 +235,7 @@ fn smallest(row: &PgRow, name: &str, scale: u32) -> Result<Option<i64>, Failure>
     exact.map(Some).ok_or_else(|| Failure::Row(name.into()))
 }
 
-fn date(row: &PgRow) -> Result<Option<Date>, Failure> {
+pub(super) fn date(row: &PgRow) -> Result<Option<Date>, Failure> {
     let Some(date) = row.try_get::<Option<time::Date>, _>("date")? else { return Ok(None) };
     let (year, month, day) = date.to_calendar_date();
     Date::from_ymd(year, month.into(), day).map(Some).ok_or_else(|| Failure::Row("a date".into()))

@@ -134,7 +134,7 @@ impl Rebuild {
     /// As [`Rebuild::fill`], and when a row cannot be read.
     pub async fn compare(&mut self, mut progress: impl FnMut(Progress)) -> Result<Compared, Error> {
         let live = self.live.clone();
-        let mut cut = live.named(live.cut().await).await?;
+        let mut cut = live.named(live.cut(live.folded).await).await?;
         let position = live.answer(live.position_in(&mut cut)).await?;
         self.fold_to(&position, &mut progress).await?;
         let (old, new) = tokio::join!(live.hashes_in(&mut cut), self.next.state_hashes());

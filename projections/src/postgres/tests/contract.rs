@@ -2,7 +2,7 @@
 
 use super::{cached::has, *};
 use crate::{
-    Listing, Moment, Page, Worker, follow_market, past,
+    Listing, Moment, Page, Worker, past,
     postgres::Indexed,
     redis::{
         Redis,
@@ -29,8 +29,9 @@ struct Tables {
 impl Tables {
     async fn over(log: &Memory, own: &Own) -> Self {
         let market = Views::new(log.partitions(Topic::Ledger), log.partitions(Topic::Market));
-        let following = follow_market(Arc::new(log.clone()), Arc::clone(&market));
         let (log, rows) = (log.clone(), own.views(log).await);
+        let following = rows.follow_market(Arc::new(log.clone()), Arc::clone(&market)).await;
+        let following = following.expect("it is followed");
         Self { log, rows, market, _market: following, projector: Mutex::default(), redis: None }
     }
 

@@ -1,6 +1,7 @@
 //! Views filled beside the live ones and put in their place, while others read and write.
 
 use super::*;
+use crate::Until;
 use crate::postgres::{Compared, Rebuild, RowsFrom};
 
 /// A ledger that goes on, and a projector that follows.
@@ -46,7 +47,10 @@ impl Story {
 
     /// What is there is what was recorded.
     async fn is_right(&self) {
-        check(&self.views, &self.caught_up().await.views).await;
+        let expected = self.caught_up().await;
+        check(&self.views, &expected.views).await;
+        let (market, _worker) = market_rows::begun(&self.views, &self.log, &expected.position).await;
+        market_rows::is_equal(&market, &expected.views);
     }
 
     async fn rebuild(&self, views: &[View], from: RowsFrom) -> Result<Rebuild, Error> {
@@ -205,6 +209,37 @@ async fn accounts_are_answered_all_the_while_and_a_projector_that_dies_changes_n
     done.send_replace(true);
     assert!(reading.await.expect("every answer was right") > 5);
     story.is_right().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_market_is_begun_from_tables_all_the_while_and_is_right_whichever_they_are() {
+    let mut story = Story::begin(29).await;
+    let (views, log) = (story.views.clone(), story.log.clone());
+    let (done, mut stopping) = watch::channel(false);
+    let beginning = tokio::spawn(async move {
+        let mut many = 0;
+        while !*stopping.borrow_and_update() {
+            let expected = replayed(&log).await;
+            let (market, worker) = market_rows::begun(&views, &log, &expected.position).await;
+            worker.stop().await;
+            // It may have gone further meanwhile.
+            let now = Replay { until: Until::Position(market.position()), ..Replay::default() };
+            let expected = replay(Arc::new(log.clone()), now, |_| ()).await.expect("it is replayed");
+            market_rows::is_equal(&market, &expected.views);
+            many += 1;
+        }
+        many
+    });
+    for _ in 0..4 {
+        story.goes_on().await;
+        let (rebuild, compared) =
+            story.compared(&[View::Instruments, View::Prices, View::Navs], RowsFrom::LogAnew).await;
+        assert!(compared.is_equal(), "{compared:?}");
+        rebuild.switch().await.expect("it is switched");
+        story.is_right().await;
+    }
+    done.send_replace(true);
+    assert!(beginning.await.expect("all were right") > 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
