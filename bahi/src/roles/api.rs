@@ -23,7 +23,8 @@ Examples:
 It puts commands into PREFIX.commands and answers once a writer's entry is seen in PREFIX.ledger, so a
 `bahi writer` must run. All processes of a log need the same signing key; `bahi token` makes tokens with it.
 With a database it reads the rows of accounts there, which `bahi projector` keeps, and of accounts that were asked
-about lately in Redis, if there is one; without a database it folds the whole ledger into memory. /readyz says ready once everything recorded can be seen.";
+about lately in Redis, if there is one, and begins its market from the rows there; without a database it folds the
+whole ledger into memory. /readyz says ready once everything recorded can be seen.";
 
 /// Serve the HTTP API of a log on Kafka
 #[derive(clap::Args)]
@@ -57,10 +58,17 @@ async fn serve(config: Config) -> Result<(), Error> {
     let answers = &log.answers;
     let database = super::database(&config).await?;
     let views = Views::new(answers.partitions(Topic::Ledger), answers.partitions(Topic::Market));
-    let worker = match &database {
-        Some(_) => projections::follow_market(Arc::clone(answers), Arc::clone(&views)),
-        None => projections::follow(Arc::clone(answers), Arc::clone(&views)),
+    let rows = match &database {
+        Some(database) => Some(super::views(&config, database.clone(), &log).await?),
+        None => None,
     };
+    let following = async {
+        match &rows {
+            Some(rows) => rows.follow_market(Arc::clone(answers), Arc::clone(&views)).await,
+            None => Ok(projections::follow(Arc::clone(answers), Arc::clone(&views))),
+        }
+    };
+    let Some(worker) = super::unless_stopped(stop.as_mut(), following).await? else { return Ok(()) };
     let settings = product::writer_config(&config, super::snapshots(&database, &log));
     let opening = commands::remote::open(Arc::clone(answers), log.requests.clone(), settings);
     let Some(opened) = super::unless_stopped(stop.as_mut(), opening).await? else { return Ok(()) };
@@ -69,8 +77,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let (port, clock) = (Arc::clone(answers), Arc::new(SystemClock));
     let market = Arc::clone(&views);
     let mut state = ::api::State::new(desk, views, port, keys, clock, product::edge_config(&config))?;
-    if let Some(database) = database {
-        let rows = super::views(&config, database, &log).await?;
+    if let Some(rows) = rows {
         state = state.over(rows.valued_by(market));
     }
     let (stopping, told) = watch::channel(false);
