@@ -22,6 +22,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How many of the last lines a failed story shows of the server's own words.
 const LAST_LINES: usize = 30;
 
+/// The processes beside an api, in this order; the venue only where it is simulated.
+const BESIDE: [&str; 3] = ["writer", "projector", "venue"];
+
 /// A server process; killed when it is dropped, and what it recorded is then verified, every decision made again.
 pub struct Server {
     child: Child,
@@ -83,8 +86,7 @@ impl Server {
     /// When one of them does not get ready.
     #[track_caller]
     pub fn start_around(topics: Topics, data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Server {
-        let roles = ["writer", "projector", "venue"];
-        let roles = roles.iter().filter(|role| **role != "venue" || args.contains(&"simulated"));
+        let roles = BESIDE.iter().filter(|role| **role != "venue" || args.contains(&"simulated"));
         let beside: Vec<Server> = roles.map(|role| topics.role(role, data, args, variables)).collect();
         // One that died is missed by the group after 6 s; until then nobody has its partitions.
         wait_until("the writer to be given every partition and to serve them", || {
@@ -239,6 +241,27 @@ impl Server {
     pub fn kill_9(&mut self) {
         binary::kill_9(&mut self.child);
         self.beside.iter_mut().for_each(Server::kill_9);
+    }
+
+    /// Ends one of the processes around its topics as a power cut would, and starts another in its place with these
+    /// arguments and variables.
+    ///
+    /// # Panics
+    /// When there is no such process, or the new one does not get ready.
+    #[track_caller]
+    pub fn kill_9_and_replace(&mut self, role: &str, args: &[&str], variables: &[(&str, &str)]) {
+        let topics = self.topics.clone().expect("only a cluster has roles");
+        if let Some(at) = BESIDE.iter().position(|beside| *beside == role) {
+            self.beside[at].kill_9();
+            self.beside[at] = topics.role(role, &self.data, args, variables);
+            return;
+        }
+        binary::kill_9(&mut self.child);
+        let mut api = topics.role(role, &self.data, args, variables);
+        api.beside = std::mem::take(&mut self.beside);
+        (api.topics, api.recorded) = (Some(topics), self.recorded.take());
+        api.written = Arc::clone(&self.written);
+        *self = api;
     }
 
     /// Sends it a signal, such as `STOP`.
