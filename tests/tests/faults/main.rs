@@ -46,7 +46,7 @@ const STOPPED: Duration = Duration::from_secs(30);
 /// on between two.
 const MOMENTS_MAX: u32 = 200;
 const MOMENT_MS: std::ops::Range<u64> = 20..80;
-/// Sleeps until one ends with a dead append: four of nine did, so that one test in a thousand would need more.
+/// Sleeps until one ends with a dead append: five of fourteen did, by which one test in two hundred would need more.
 const SLEEPS_MAX: u32 = 12;
 
 /// Whether a fault is left out here: `make faults` tells all of them, `make test` that of a writer, as all together
