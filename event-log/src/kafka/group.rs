@@ -1,5 +1,8 @@
-//! Which process should write which partitions, as the broker's consumer group says: a hint, never a right. Reads no
+//! Which process should write which partitions, as the broker's consumer groups say: a hint, never a right. Reads no
 //! record and commits no offset.
+//!
+//! Each topic has a group of its own: one group of both gives every process as many partitions as any other, and may
+//! yet give all of the ledger to one and all of the market to another.
 
 use std::{
     collections::BTreeSet,
@@ -28,27 +31,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct Group {
     given: watch::Receiver<BTreeSet<(Topic, u32)>>,
     closed: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Group {
     /// Joins those who write the answers to these requests.
     pub(super) fn join(requests: Cluster, prefix: &str) -> Result<Group, Error> {
         let (giving, given) = watch::channel(BTreeSet::new());
-        let cluster = Arc::new(requests);
-        let config = settings::grouping(&cluster.brokers, &format!("{prefix}.writers"));
-        let context = Giving { cluster: Arc::clone(&cluster), giving };
-        let consumer = BaseConsumer::from_config_and_context(&config, context);
-        let consumer: BaseConsumer<Giving> = consumer.map_err(|error| cluster.unreachable(&error))?;
-        let topics = Topic::ALL.map(|topic| cluster.of(topic).to_owned());
-        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(|error| cluster.unreachable(&error))?;
-        let closed = Arc::new(AtomicBool::new(false));
-        let closing = Arc::clone(&closed);
-        let thread = thread::Builder::new().name("bahi-group".to_owned()).spawn(move || run(&consumer, &closing));
-        let thread = thread
-            .map_err(|error| Error::Unreachable { reason: format!("no thread could be started to join: {error}") })?;
-        Ok(Group { given, closed, thread: Some(thread) })
+        let (giving, cluster) = (Arc::new(giving), Arc::new(requests));
+        let mut group = Group { given, closed: Arc::default(), threads: Vec::new() };
+        for topic in Topic::ALL {
+            let config = settings::grouping(&cluster.brokers, &format!("{prefix}.writers.{topic}"));
+            let context = Giving { cluster: Arc::clone(&cluster), giving: Arc::clone(&giving) };
+            let consumer = BaseConsumer::from_config_and_context(&config, context);
+            let consumer: BaseConsumer<Giving> = consumer.map_err(|error| cluster.unreachable(&error))?;
+            consumer.subscribe(&[cluster.of(topic)]).map_err(|error| cluster.unreachable(&error))?;
+            let closing = Arc::clone(&group.closed);
+            let thread = thread::Builder::new().name(format!("group {topic}")).spawn(move || run(&consumer, &closing));
+            group.threads.push(thread.map_err(|error| Error::Unreachable {
+                reason: format!("no thread could be started to join: {error}"),
+            })?);
+        }
+        Ok(group)
     }
 
     /// The partitions of the topics that this process is to write, by the topic of their answers.
@@ -63,10 +67,8 @@ impl Group {
 
     fn end(&mut self) {
         self.closed.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // The client leaves the group as it is dropped there.
-            drop(thread.join());
-        }
+        // The clients leave their groups as they are dropped there.
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 
@@ -90,7 +92,7 @@ fn run(consumer: &BaseConsumer<Giving>, closed: &AtomicBool) {
 /// Tells what the group gives and takes.
 struct Giving {
     cluster: Arc<Cluster>,
-    giving: watch::Sender<BTreeSet<(Topic, u32)>>,
+    giving: Arc<watch::Sender<BTreeSet<(Topic, u32)>>>,
 }
 
 impl Giving {
