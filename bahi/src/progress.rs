@@ -4,19 +4,26 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::{
     fmt,
     io::{self, IsTerminal},
-    time::{Duration, Instant},
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// Work shorter than this shows no bar: it would only flicker.
-const QUIET_MS: u64 = 1000;
+const QUIET: Duration = Duration::from_secs(1);
 /// How often the bar is drawn at most.
 const DRAWS_PER_SECOND: u8 = 10;
 
-/// A bar that appears once its work has taken a second.
+/// A bar that appears once its work has taken a second, though nothing of it may be done then.
 pub struct Progress {
     bar: ProgressBar,
-    started: Instant,
-    shown: bool,
+    showing: Option<Showing>,
+}
+
+/// Shows a bar when it is time; closing the channel says that it need not.
+struct Showing {
+    over: Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Progress {
@@ -31,15 +38,12 @@ impl Progress {
         };
         bar.set_style(style.with_key("rate", rate));
         bar.set_message(things);
-        Progress { bar, started: Instant::now(), shown: !io::stderr().is_terminal() }
+        let showing = io::stderr().is_terminal().then(|| Showing::of(bar.clone()));
+        Progress { bar, showing }
     }
 
     /// So many are done by now.
     pub fn reach(&mut self, done: u64) {
-        if !self.shown && self.started.elapsed() >= Duration::from_millis(QUIET_MS) {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
-            self.shown = true;
-        }
         self.bar.set_position(done);
     }
 
@@ -51,6 +55,24 @@ impl Progress {
 
     /// Takes the bar away.
     pub fn finish(self) {
+        if let Some(Showing { over, thread }) = self.showing {
+            drop(over);
+            // Afterwards nobody shows it again.
+            drop(thread.join());
+        }
         self.bar.finish_and_clear();
+    }
+}
+
+impl Showing {
+    fn of(bar: ProgressBar) -> Showing {
+        let (over, is_over) = channel::<()>();
+        let thread = thread::spawn(move || {
+            if is_over.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
+                bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
+                bar.enable_steady_tick(Duration::from_secs(1) / u32::from(DRAWS_PER_SECOND));
+            }
+        });
+        Showing { over, thread }
     }
 }

@@ -4,7 +4,7 @@
 use crate::{config::Config, error::Error};
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Link, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider as _},
+    trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider as _},
 };
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{
@@ -69,7 +69,10 @@ impl Tracer for OwnTraces {
         if builder.span_kind != Some(SpanKind::Server) {
             return self.0.build_with_context(builder, parent);
         }
-        let caller = Link::with_context(parent.span().span_context().clone());
-        self.0.build_with_context(builder.with_links(vec![caller]), &Context::new())
+        let caller = Some(parent.span().span_context().clone()).filter(SpanContext::is_valid);
+        self.0.build_with_context(
+            builder.with_links(caller.into_iter().map(Link::with_context).collect()),
+            &Context::new(),
+        )
     }
 }

@@ -99,6 +99,12 @@ impl Followed {
         wanted.len() <= facts.at.len() && wanted.iter().zip(&facts.at).all(|(wanted, at)| at >= wanted)
     }
 
+    /// How many records, over all partitions, are still to be folded up to the offsets named for them.
+    pub(crate) fn left_to(&self, wanted: &[u64]) -> u64 {
+        let facts = self.facts.read();
+        wanted.iter().zip(&facts.at).map(|(wanted, at)| wanted.saturating_sub(*at)).sum()
+    }
+
     /// Waits for [`Followed::has_reached`], at most `limit`.
     pub(crate) async fn reach(&self, wanted: &[u64], limit: Duration) -> bool {
         if self.has_reached(wanted) {

@@ -29,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
+    time::{Instant, timeout_at},
 };
 
 /// Counts the shapes of what a writer saves around what its subject does: lineage, then time.
@@ -248,12 +249,19 @@ pub(crate) async fn follow_market(
         }));
     }
     drop(fails);
-    while !followed.has_reached(&ends) {
+    // What others record meanwhile is no progress of one that stands still.
+    let stalls = || Instant::now() + Duration::from_secs(MARKET_STALLS_S);
+    let (mut left, mut until) = (followed.left_to(&ends), stalls());
+    while left > 0 {
         tokio::select! {
             failure = failures.recv() => return Err(failure.unwrap_or(failed(0)(event_log::Error::Closed))),
-            on = tokio::time::timeout(Duration::from_secs(MARKET_STALLS_S), moved.changed()) => if on.is_err() {
+            on = timeout_at(until, moved.changed()) => if on.is_err() {
                 return Err(Error::Config("the market could not be folded: nothing more of it was read"));
             },
+        }
+        let still = followed.left_to(&ends);
+        if still < left {
+            (left, until) = (still, stalls());
         }
     }
     Ok(())

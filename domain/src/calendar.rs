@@ -6,7 +6,7 @@ use crate::{
     time::{Date, TimeOfDay, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeBounds};
 
 /// Which calendar a process runs by; recorded with every entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,15 @@ impl Calendar {
     /// The recorded day, of this exchange alone.
     pub fn recorded(&self, exchange: Exchange, date: Date) -> Option<Day> {
         self.days.get(&exchange)?.get(&date).copied()
+    }
+    /// The recorded days of this exchange alone within these dates.
+    pub fn recorded_within(
+        &self,
+        exchange: Exchange,
+        dates: impl RangeBounds<Date>,
+    ) -> impl Iterator<Item = (Date, Day)> + '_ {
+        let days = self.days.get(&exchange).map(|days| days.range(dates));
+        days.into_iter().flatten().map(|(date, day)| (*date, *day))
     }
     /// All recorded days.
     pub fn iter(&self) -> impl Iterator<Item = (Exchange, Date, Day)> + '_ {

@@ -123,6 +123,7 @@ fn a_caller_who_is_not_trusted_decides_nothing_and_is_only_linked() {
         let collector = Collector::start();
         let server = Server::serve(folder.path(), &[], &with(&collector.variables(), more));
         open(&server, account, traceparent);
+        server.operator().get(&format!("/v1/accounts/{account}")).must_be(200);
         // What waits is sent before it ends.
         assert!(server.stop().success());
         collector.all()
@@ -134,6 +135,8 @@ fn a_caller_who_is_not_trusted_decides_nothing_and_is_only_linked() {
     assert_eq!((&*request.name, &*request.after), ("POST /v1/accounts", ""), "{own:#?}");
     assert_eq!(own.iter().filter(|step| step.trace == request.trace).count(), 3, "{own:#?}");
     assert!(own.iter().all(|step| step.trace != UNFOLLOWED_TRACE), "{own:#?}");
+    let of_nobody = |link: &String| link.chars().all(|digit| digit == '0');
+    assert!(own.len() > 3 && !own.iter().flat_map(|step| &step.links).any(of_nobody), "{own:#?}");
     let callers = steps("T4", CALLER, &none);
     assert!(callers.len() == 3 && callers.iter().all(|step| step.trace == TRACE), "{callers:#?}");
 }

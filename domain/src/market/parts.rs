@@ -46,10 +46,6 @@ impl Month {
         }
     }
 
-    fn has(self, date: Date) -> bool {
-        Self::of(date) == self
-    }
-
     fn days(self) -> impl std::ops::RangeBounds<Date> {
         let first = |year, month| Date::from_ymd(year, month, 1);
         let (year, month) = if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
@@ -163,12 +159,12 @@ impl Market {
             Some(month) => {
                 let prices = listing.map(|listing| listing.prices.range(month.days()).map(|(_, price)| price));
                 let navs = scheme.map(|state| state.navs.range(month.days()).map(|(date, nav)| (*date, *nav)));
-                let exchange = exchange_of(key);
-                let days = self.calendar.iter().filter(|(of, date, _)| Some(*of) == exchange && month.has(*date));
+                let exchange = exchange_of(key).into_iter();
+                let days = exchange.flat_map(|exchange| self.calendar.recorded_within(exchange, month.days()));
                 Held::Dated {
                     prices: prices.into_iter().flatten().map(Dated::of).collect(),
                     navs: navs.into_iter().flatten().collect(),
-                    days: days.map(|(_, date, day)| (date, day)).collect(),
+                    days: days.collect(),
                 }
             }
         };
