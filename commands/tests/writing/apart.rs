@@ -1,10 +1,14 @@
 //! Writers apart from desks: commands travel through the log of requests, and any writer may die or be doubled.
 
-use crate::{common::*, snapshots::Away};
+use crate::{
+    common::*,
+    snapshots::Away,
+    through::{Between, Through},
+};
 use commands::{Answer, Config, Partition, Remote, Writing, remote, write};
 use domain::{command::Submitter, event::EventData, rejection::Rejection};
 use event_log::{
-    BoxFuture, Error, EventLog, Follow, Headers, Record, RecordKind, Requests, Stored, Topic,
+    BoxFuture, Error, EventLog, Headers, Record, RecordKind, Requests, Topic,
     memory::{Fault, Memory},
     rule::{Reader, Verdict},
     snapshot::memory::Memory as Snapshots,
@@ -176,35 +180,12 @@ async fn command_log_start_beyond_last_halts() {
 }
 
 /// Requests, of whose commands the first were deleted at the broker: it is said whenever their end is asked for.
-struct Headless(Memory);
+struct Headless;
 
-impl EventLog for Headless {
-    fn partitions(&self, topic: Topic) -> u32 {
-        self.0.partitions(topic)
-    }
-    fn commands_id(&self) -> uuid::Uuid {
-        self.0.commands_id()
-    }
-    fn append(&self, t: Topic, p: u32, at: Option<u64>, records: Vec<Record>) -> BoxFuture<'_, Result<u64, Error>> {
-        self.0.append(t, p, at, records)
-    }
-    fn read(&self, t: Topic, p: u32, from: u64, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.0.read(t, p, from, max)
-    }
-    fn read_at(&self, t: Topic, p: u32, at: Vec<u64>) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.0.read_at(t, p, at)
-    }
-    fn offsets_of(&self, t: Topic, p: u32, key: &str, from: u64, n: usize) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
-        self.0.offsets_of(t, p, key, from, n)
-    }
-    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, Error>> {
-        if topic == Topic::Market {
-            return self.0.tail(topic, partition);
-        }
-        Box::pin(async move { Err(Error::Cut { topic, partition, reason: "1 to 2 are left of it".into() }) })
-    }
-    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
-        self.0.follow(topic, partition, from)
+impl Between for Headless {
+    fn hides_end(&self, topic: Topic, partition: u32) -> Option<Error> {
+        let cut = Error::Cut { topic, partition, reason: "1 to 2 are left of it".into() };
+        (topic == Topic::Ledger).then_some(cut)
     }
 }
 
@@ -214,7 +195,7 @@ async fn requests_whose_head_was_deleted_are_not_answered_and_facts_are() {
     let (process, remote) = (apart.process().await, apart.desk().await);
     accepted(remote.desk.submit(client("A", "open", open())).await);
     process.stop().await;
-    let process = apart.process_of(Requests::new(Arc::new(Headless(apart.put.clone())))).await;
+    let process = apart.process_of(Requests::new(Through::of(&apart.put, Headless))).await;
     process.serves(&[(Topic::Market, 0)]).await;
     apart.put.append(Topic::Ledger, 0, None, vec![apart.asked_open().await]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -397,52 +378,15 @@ async fn two_processes_forced_on_one_partition_answer_every_command_once() {
 }
 
 /// A log whose appends are held back, as those of a process that was stopped; then they land blindly at the end.
-struct Held {
-    log: Memory,
-    held: watch::Receiver<bool>,
-}
+struct Held(watch::Receiver<bool>);
 
-impl EventLog for Held {
-    fn partitions(&self, topic: Topic) -> u32 {
-        self.log.partitions(topic)
-    }
-    fn commands_id(&self) -> uuid::Uuid {
-        self.log.commands_id()
-    }
-    fn append(
-        &self,
-        topic: Topic,
-        partition: u32,
-        _at: Option<u64>,
-        records: Vec<Record>,
-    ) -> BoxFuture<'_, Result<u64, Error>> {
-        let mut held = self.held.clone();
+impl Between for Held {
+    fn appends(&self, _at: Option<u64>) -> BoxFuture<'_, Option<u64>> {
+        let mut held = self.0.clone();
         Box::pin(async move {
             drop(held.wait_for(|held| !*held).await.map(drop));
-            self.log.append(topic, partition, None, records).await
+            None
         })
-    }
-    fn read(&self, t: Topic, p: u32, from: u64, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.log.read(t, p, from, max)
-    }
-    fn read_at(&self, t: Topic, p: u32, at: Vec<u64>) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.log.read_at(t, p, at)
-    }
-    fn offsets_of(
-        &self,
-        topic: Topic,
-        partition: u32,
-        key: &str,
-        from: u64,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
-        self.log.offsets_of(topic, partition, key, from, max)
-    }
-    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, Error>> {
-        self.log.tail(topic, partition)
-    }
-    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
-        self.log.follow(topic, partition, from)
     }
 }
 
@@ -451,7 +395,7 @@ async fn zombie_paused_across_failover_changes_nothing() {
     let apart = Apart::new();
     let remote = apart.desk().await;
     let (hold, held) = watch::channel(false);
-    let zombie = apart.process_over(Arc::new(Held { log: apart.log.clone(), held }), config(&apart.clock)).await;
+    let zombie = apart.process_over(Through::of(&apart.log, Held(held)), config(&apart.clock)).await;
     zombie.serves(&BOTH).await;
     accepted(remote.desk.submit(client("A", "open", open())).await);
     hold.send_replace(true);

@@ -11,12 +11,12 @@ use domain::{
     cash,
     command::{Command, Submitter},
     ids::{AccountId, CommandId},
-    market::{Fact, Instrument, LastPrice, Scheme},
+    market::{DayPrice, Fact, Instrument, LastPrice, Scheme},
     money::{Money, Percent, Price, Quantity},
     order::{self, OrderType, Product, Side, Validity},
     policy::Policy,
     rejection::Rejection,
-    time::Timestamp,
+    time::{Date, Timestamp},
 };
 use event_log::{
     EventLog, Stored, Topic,
@@ -213,6 +213,22 @@ pub fn reliance() -> Instrument {
         tick_size: Some(Price::parse("0.05").unwrap()),
         band_percent: Some(Percent::whole(20)),
         from: None,
+        corrects: None,
+    }
+}
+
+/// A day of RELIANCE at one price.
+pub fn closed(date: Date, close: &str) -> DayPrice {
+    let close = Price::parse(close).unwrap();
+    DayPrice {
+        instrument: reliance().instrument,
+        date,
+        open: close,
+        high: close,
+        low: close,
+        close,
+        previous_close: None,
+        volume: None,
         corrects: None,
     }
 }

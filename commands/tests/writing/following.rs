@@ -1,8 +1,12 @@
 //! Following that cannot go on, whoever follows: it is said, what waits is let go, and nothing is done over what is lost.
 
-use crate::{apart::Apart, common::*};
+use crate::{
+    apart::Apart,
+    common::*,
+    through::{Between, Through},
+};
 use commands::{Answer, remote};
-use event_log::{BoxFuture, Error, EventLog, Follow, Follower, Record, Requests, Stored, Topic, memory::Memory};
+use event_log::{BoxFuture, Error, EventLog, Follow, Follower, Requests, Stored, Topic};
 use parking_lot::Mutex;
 use std::{panic::resume_unwind, sync::Arc};
 
@@ -13,44 +17,14 @@ enum End {
     IsCut,
 }
 
-/// A log whose ledger can be followed until it is told that it cannot.
-#[derive(Clone)]
-struct Ending {
-    log: Memory,
-    end: Arc<Mutex<Option<End>>>,
-}
+/// What ends the following of a log's ledger, once it is told how.
+#[derive(Clone, Default)]
+struct Ending(Arc<Mutex<Option<End>>>);
 
-impl Ending {
-    fn over(log: &Memory) -> Self {
-        Self { log: log.clone(), end: Arc::default() }
-    }
-}
-
-impl EventLog for Ending {
-    fn partitions(&self, topic: Topic) -> u32 {
-        self.log.partitions(topic)
-    }
-    fn commands_id(&self) -> uuid::Uuid {
-        self.log.commands_id()
-    }
-    fn append(&self, t: Topic, p: u32, at: Option<u64>, records: Vec<Record>) -> BoxFuture<'_, Result<u64, Error>> {
-        self.log.append(t, p, at, records)
-    }
-    fn read(&self, t: Topic, p: u32, from: u64, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.log.read(t, p, from, max)
-    }
-    fn read_at(&self, t: Topic, p: u32, at: Vec<u64>) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.log.read_at(t, p, at)
-    }
-    fn offsets_of(&self, t: Topic, p: u32, key: &str, from: u64, n: usize) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
-        self.log.offsets_of(t, p, key, from, n)
-    }
-    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, Error>> {
-        self.log.tail(topic, partition)
-    }
-    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
-        let end = if topic == Topic::Ledger { Arc::clone(&self.end) } else { Arc::default() };
-        Follow::new(Followed { follow: self.log.follow(topic, partition, from), end })
+impl Between for Ending {
+    fn follows(&self, topic: Topic, follow: Follow) -> Follow {
+        let end = if topic == Topic::Ledger { Arc::clone(&self.0) } else { Arc::default() };
+        Follow::new(Followed { follow, end })
     }
 }
 
@@ -79,11 +53,12 @@ impl Follower for Followed {
 async fn ends(end: End) {
     let apart = Apart::new();
     let process = apart.process().await;
-    let log = Ending::over(&apart.log);
-    let remote = remote::open(Arc::new(log.clone()), apart.requests(), config(&apart.clock)).await.unwrap();
+    let ending = Ending::default();
+    let log = Through::of(&apart.log, ending.clone());
+    let remote = remote::open(log, apart.requests(), config(&apart.clock)).await.unwrap();
     accepted(remote.desk.submit(client("A", "open", open())).await);
     assert_eq!(remote.desk.is_following(), Ok(()));
-    *log.end.lock() = Some(end);
+    *ending.0.lock() = Some(end);
     let asked = tokio::time::timeout(LIMIT / 2, remote.desk.submit(client("A", "d", deposit("10.00")))).await;
     assert_eq!(asked.expect("nobody waits for what cannot come"), Answer::Unknown);
     assert_eq!(remote.desk.is_following(), Err("answers can be read no further: bahi.ledger/0".to_owned()));
@@ -111,11 +86,11 @@ async fn a_desk_whose_answers_are_cut_says_so_and_turns_away() {
 #[tokio::test]
 async fn requests_that_are_lost_while_a_writer_reads_them_halt_it() {
     let apart = Apart::new();
-    let requests = Ending::over(&apart.put);
-    let process = apart.process_of(Requests::new(Arc::new(requests.clone()))).await;
+    let ending = Ending::default();
+    let process = apart.process_of(Requests::new(Through::of(&apart.put, ending.clone()))).await;
     let remote = apart.desk().await;
     accepted(remote.desk.submit(client("A", "open", open())).await);
-    *requests.end.lock() = Some(End::IsCut);
+    *ending.0.lock() = Some(End::IsCut);
     apart.put.append(Topic::Ledger, 0, None, vec![apart.asked_open().await]).await.unwrap();
     let mut served = process.writing.served();
     let halted = served.wait_for(|served| !served.contains(&(Topic::Ledger, 0)));

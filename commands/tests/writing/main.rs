@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod common;
+#[cfg(test)]
+mod through;
 
 #[cfg(test)]
 mod answers;

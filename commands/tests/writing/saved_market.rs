@@ -1,91 +1,57 @@
 //! A start from snapshots of the market: what came before is not read again, and whatever is asked or decided is the same.
 
-use crate::common::*;
+use crate::{
+    common::*,
+    through::{Between, Through},
+};
 use bytes::Bytes;
 use commands::{Answer, Config, remote, write};
 use domain::{
     command::Submitter,
     market::{DayNav, DayPrice},
-    money::{Nav, Price},
+    money::Nav,
     rejection::Rejection,
     time::Date,
 };
 use event_log::{
-    BoxFuture, Error, EventLog, Follow, Record, Requests, Stored, Topic,
+    EventLog, Requests, Topic,
     memory::Memory,
     snapshot::{self, Item, Place, Save, SnapshotStore, memory::Memory as Snapshots},
     sqlite::{Options, Sqlite},
 };
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 const FACTS: Place = Place { reader: "facts", topic: Topic::Market, partition: 0 };
 
-/// A log that says from where on the market was read.
-struct Watched {
-    log: Arc<dyn EventLog>,
-    read_from: Mutex<Option<u64>>,
-}
+/// From where on the market of a log was read.
+#[derive(Default)]
+struct Noted(Mutex<Option<u64>>);
 
-impl Watched {
-    fn over(log: &(impl EventLog + Clone + 'static)) -> Arc<Self> {
-        Arc::new(Self { log: Arc::new(log.clone()), read_from: Mutex::default() })
-    }
-
-    fn note(&self, topic: Topic, from: u64) {
+impl Between for Noted {
+    fn reads(&self, topic: Topic, from: u64) {
         if topic == Topic::Market {
-            let mut first = self.read_from.lock().expect("nobody panics here");
+            let mut first = self.0.lock();
             *first = Some(first.map_or(from, |first| first.min(from)));
         }
     }
-
-    fn first(&self) -> u64 {
-        self.read_from.lock().expect("nobody panics here").expect("the market was read")
-    }
 }
 
-impl EventLog for Watched {
-    fn partitions(&self, topic: Topic) -> u32 {
-        self.log.partitions(topic)
+type Watched = Through<Noted>;
+
+impl Watched {
+    fn over(log: &(impl EventLog + Clone + 'static)) -> Arc<Self> {
+        Self::of(log, Noted::default())
     }
-    fn commands_id(&self) -> uuid::Uuid {
-        self.log.commands_id()
-    }
-    fn append(&self, t: Topic, p: u32, at: Option<u64>, records: Vec<Record>) -> BoxFuture<'_, Result<u64, Error>> {
-        self.log.append(t, p, at, records)
-    }
-    fn read(&self, t: Topic, p: u32, from: u64, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.note(t, from);
-        self.log.read(t, p, from, max)
-    }
-    fn read_at(&self, t: Topic, p: u32, at: Vec<u64>) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, Error>> {
-        self.log.read_at(t, p, at)
-    }
-    fn offsets_of(&self, t: Topic, p: u32, key: &str, from: u64, n: usize) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
-        self.log.offsets_of(t, p, key, from, n)
-    }
-    fn tail(&self, topic: Topic, partition: u32) -> BoxFuture<'_, Result<u64, Error>> {
-        self.log.tail(topic, partition)
-    }
-    fn follow(&self, topic: Topic, partition: u32, from: u64) -> Follow {
-        self.note(topic, from);
-        self.log.follow(topic, partition, from)
+
+    fn first(&self) -> u64 {
+        self.between.0.lock().expect("the market was read")
     }
 }
 
 fn day_price(day: u8, close: &str) -> DayPrice {
-    let close = Price::parse(close).unwrap();
-    DayPrice {
-        instrument: "NSE:RELIANCE".parse().unwrap(),
-        date: Date::from_ymd(2026, 11, day).unwrap(),
-        open: close,
-        high: close,
-        low: close,
-        close,
-        previous_close: None,
-        volume: None,
-        corrects: None,
-    }
+    closed(Date::from_ymd(2026, 11, day).unwrap(), close)
 }
 
 fn nav(day: u8) -> DayNav {
@@ -136,7 +102,7 @@ async fn a_restart_over_files_answers_facts_of_before_and_reads_only_what_came_a
         let log = Arc::new(Sqlite::open(folder.path(), Options::default()).await.unwrap());
         let store = snapshot::sqlite::Sqlite::open(folder.path(), log.commands_id()).await.unwrap();
         let store: Arc<dyn SnapshotStore> = Arc::new(store);
-        let watched = Arc::new(Watched { log: Arc::clone(&log) as _, read_from: Mutex::default() });
+        let watched = Arc::new(Watched { log: Arc::clone(&log) as _, between: Noted::default() });
         let end = log.tail(Topic::Market, 0).await.unwrap();
         let running = Started::over(Arc::clone(&watched) as _, small(&clock, Arc::clone(&store))).await;
         assert_eq!(watched.first(), end, "an orderly stop leaves nothing to be read");

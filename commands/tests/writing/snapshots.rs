@@ -271,9 +271,7 @@ async fn a_snapshot_adds_only_the_books_that_changed_since_the_one_before() {
     let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
     let config = || Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
     let running = started(&log, config()).await;
-    for number in 0..7 {
-        insist(&running, client(&name(number), "open", open())).await;
-    }
+    opened(&running).await;
     running.stop().await;
     check(&log, &store.kept).await;
     store.saved.lock().expect("nobody panics here").clear();
@@ -295,6 +293,20 @@ async fn done(running: &Started, submission: commands::Submission) {
         }
     };
     tokio::time::timeout(LIMIT, insisting).await.expect("the writer serves again within the limit");
+}
+
+/// Seven accounts.
+async fn opened(running: &Started) {
+    for number in 0..7 {
+        done(running, client(&name(number), "open", open())).await;
+    }
+}
+
+/// So many deposits of ten rupees, each with a key of its round.
+async fn deposited(running: &Started, many: usize, round: usize) {
+    for number in 0..many {
+        done(running, client(&name(number), &format!("{round}/{number}"), deposit("10.00"))).await;
+    }
 }
 
 /// Waits for a save, which is beside all else, and says where it ends.
@@ -339,14 +351,8 @@ async fn after_five_look_ups_without_an_answer_a_store_is_asked_no_more_until_it
     let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
     let config = Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
     let running = started(&log, config).await;
-    let deposits = async |round: usize| {
-        for number in 0..14 {
-            done(&running, client(&name(number), &format!("{round}/{number}"), deposit("10.00"))).await;
-        }
-    };
-    for number in 0..7 {
-        done(&running, client(&name(number), "open", open())).await;
-    }
+    let deposits = async |round| deposited(&running, 14, round).await;
+    opened(&running).await;
     deposits(0).await;
     // All but the last few are saved, so some of the books are cold.
     let end = log.tail(Topic::Ledger, 0).await.unwrap();
@@ -373,14 +379,8 @@ async fn a_store_that_was_away_is_taken_up_again_and_nothing_is_done_twice() {
     let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
     let config = Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
     let running = started(&log, config).await;
-    let deposits = async |round: usize| {
-        for number in 0..20 {
-            done(&running, client(&name(number), &format!("{round}/{number}"), deposit("10.00"))).await;
-        }
-    };
-    for number in 0..7 {
-        done(&running, client(&name(number), "open", open())).await;
-    }
+    let deposits = async |round| deposited(&running, 20, round).await;
+    opened(&running).await;
     deposits(0).await;
     let before = saved_past(&log, &store, 0).await;
     store.is_away.store(true, Ordering::SeqCst);
@@ -409,9 +409,7 @@ async fn a_store_that_answers_in_part_is_not_taken_up_until_it_answers_all() {
     let (log, clock, store) = (Memory::new(1), Driven::at(MORNING), Away::default());
     let config = || Config { snapshots: Some(Arc::new(store.clone())), ..small(&clock, &store.kept) };
     let running = started(&log, config()).await;
-    for number in 0..7 {
-        insist(&running, client(&name(number), "open", open())).await;
-    }
+    opened(&running).await;
     running.stop().await;
     store.is_away_in_part.store(true, Ordering::SeqCst);
     let running = started(&log, config()).await;

@@ -8,7 +8,7 @@ use domain::{
     event::EventData,
     fund,
     ids::OrderId,
-    market::{DayNav, DayPrice, Instrument, Scheme},
+    market::{DayNav, Instrument, Scheme},
     money::{Money, Nav, Percent, Price, Quantity, Units},
     order::{Cancel, Modify, OrderType, Place, Refused, Rejected, Validity},
     time::Date,
@@ -107,18 +107,7 @@ const OFF_BAND: &str = "the price is outside the band";
 /// A listing whose ticks are of 0.05 and whose prices are 2000.00 to 3000.00; no venue is at work.
 async fn quiet(log: &Memory, clock: &Arc<Driven>) -> Started {
     let running = funded(log, config(clock)).await;
-    let close = Price::parse("2500.00").unwrap();
-    let day = DayPrice {
-        instrument: reliance().instrument,
-        date: Date::parse("2026-11-23").unwrap(),
-        open: close,
-        high: close,
-        low: close,
-        close,
-        previous_close: None,
-        volume: None,
-        corrects: None,
-    };
+    let day = closed(Date::parse("2026-11-23").unwrap(), "2500.00");
     accepted(running.desk.submit_fact(fact("close", day)).await);
     running
 }
