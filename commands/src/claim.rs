@@ -255,9 +255,7 @@ impl<S: Subject> Writer<S> {
                     self.remember(replayed.first.then_some((replayed.key, known)), stored.record.value.len());
                 }
             }
-            if first {
-                self.save_on_the_way().await;
-            }
+            self.save_on_the_way().await;
         }
     }
 
