@@ -17,7 +17,7 @@ const READ_RECORDS_MAX: usize = 2_048;
 pub type Writer = u128;
 
 /// A partition of answers.
-type Place = (Topic, u32);
+pub type Place = (Topic, u32);
 
 /// All partitions of answers, judged as every reader does, further whenever it is asked.
 pub struct Judge {

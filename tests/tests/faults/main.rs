@@ -6,7 +6,8 @@
 
 mod dead;
 
-use dead::{Judge, Writer};
+use dead::{Judge, Place, Writer};
+use event_log::Topic;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use std::{
@@ -368,33 +369,46 @@ fn a_redis_that_is_emptied_changes_no_answer() {
     }
 }
 
-/// Commands that a writer has answered so far: whether it has a partition of the ledger shows in that they grow.
-fn commands_of(writer: &Server) -> u64 {
-    let counted = writer.anybody().get("/metrics").text;
-    let of_ledger = counted.lines().filter(|line| line.starts_with("bahi_commands_total{") && line.contains("ledger"));
-    of_ledger.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+/// Commands of the ledger that a writer has answered so far, by partition: which partitions it has shows in that they
+/// grow.
+fn answered_by(writer: &Server) -> BTreeMap<u32, u64> {
+    let mut answered = BTreeMap::new();
+    for line in writer.anybody().get("/metrics").text.lines() {
+        let of_ledger = line.strip_prefix("bahi_commands_total{").filter(|line| line.contains("topic=\"bahi.ledger\""));
+        let Some((labels, count)) = of_ledger.and_then(|line| line.rsplit_once(' ')) else { continue };
+        let partition = labels.split_once("partition=\"").and_then(|(_, rest)| rest.split_once('"')?.0.parse().ok());
+        *answered.entry(partition.expect("a partition")).or_default() += count.parse::<u64>().expect("a count");
+    }
+    answered
 }
 
-/// Takes out one of the two writers that answers commands, as the seed says: the group may have given the other the
-/// market alone, and nobody would miss that one.
-fn take_one_that_answers(cluster: &mut Cluster) -> Server {
-    let before: Vec<u64> = cluster.writers.iter().map(commands_of).collect();
-    let answering = wait_at_most(RECOVERY, "a writer to answer commands", || {
-        let grown = cluster.writers.iter().zip(&before).map(|(writer, before)| commands_of(writer) > *before);
-        let answering: Vec<usize> = (0..).zip(grown).filter(|(_, grown)| *grown).map(|(place, _)| place).collect();
-        (!answering.is_empty()).then_some(answering)
+/// Takes out one of the two writers, as the seed says, once both answer commands; and the partitions of the ledger whose
+/// commands it answers.
+fn take_one(cluster: &mut Cluster) -> (Server, BTreeSet<Place>) {
+    let before: Vec<_> = cluster.writers.iter().map(answered_by).collect();
+    let mut served = wait_at_most(RECOVERY, "each writer to answer commands", || {
+        let served = cluster.writers.iter().zip(&before).map(|(writer, before)| {
+            let grown = answered_by(writer).into_iter().filter(|(of, count)| before.get(of) < Some(count));
+            grown.map(|(of, _)| (Topic::Ledger, of)).collect::<BTreeSet<Place>>()
+        });
+        let served: Vec<_> = served.collect();
+        served.iter().all(|places| !places.is_empty()).then_some(served)
     });
-    eprintln!("{} of {} writers answer commands", answering.len(), before.len());
-    cluster.writers.remove(answering[cluster.random.random_range(0..answering.len())])
+    let chosen = cluster.random.random_range(0..served.len());
+    (cluster.writers.remove(chosen), served.remove(chosen))
 }
 
-/// Stops a writer amid its work: there are commands that it has not answered, nor will while it sleeps. One that is idle
-/// goes on at once, and nobody has missed it.
-fn put_to_sleep_amid_work(cluster: &mut Cluster, judge: &mut Judge, writer: &Server) -> Instant {
+/// Stops a writer amid its work: there are commands in its partitions that it has not answered, nor will while it sleeps.
+/// One that is idle goes on at once, and nobody has missed it.
+fn put_to_sleep_amid_work(
+    cluster: &mut Cluster,
+    judge: &mut Judge,
+    (writer, places): (&Server, &BTreeSet<Place>),
+) -> Instant {
     for _ in 0..MOMENTS_MAX {
         writer.signal("STOP");
         let when = Instant::now();
-        if !judge.unanswered().is_empty() {
+        if !judge.unanswered().is_disjoint(places) {
             return when;
         }
         writer.signal("CONT");
@@ -421,9 +435,9 @@ fn a_writer_that_wakes_after_others_took_its_partitions_changes_nothing() {
     let mut judge = Judge::of(&cluster.topics);
     let (mut longest, mut of_sleepers) = (Duration::ZERO, 0);
     for sleep in 1..=SLEEPS_MAX {
-        let sleeper = take_one_that_answers(&mut cluster);
+        let (sleeper, places) = take_one(&mut cluster);
         let before = judge.holders();
-        let when = put_to_sleep_amid_work(&mut cluster, &mut judge, &sleeper);
+        let when = put_to_sleep_amid_work(&mut cluster, &mut judge, (&sleeper, &places));
         longest = longest.max(cluster.recovered(&load, when));
         thread::sleep(STOPPED.saturating_sub(when.elapsed()));
         let after = judge.holders();
