@@ -3,10 +3,11 @@
 
 use serde_json::json;
 use std::{
-    io::Write,
+    io::{Read, Write},
+    iter,
     process::{Child, Command, Stdio},
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -83,11 +84,43 @@ impl Story {
         binary::finish_within(LIMIT, &mut self.rebuild(args))
     }
 
+    /// A rebuild of orders that is killed at its last step, which somebody who reads the whole table keeps it from.
+    fn rebuild_is_killed_at_its_end(&self) {
+        let reader = Reader::of("orders", self);
+        let mut killed = self.rebuild(&["orders"]).spawn().expect("bahi can be started");
+        let waits = "mode = 'AccessExclusiveLock' and not granted";
+        wait_at_most(LIMIT, "the rebuild to switch", || self.is_locked(waits).then_some(()));
+        binary::kill_9(&mut killed);
+        drop(reader);
+    }
+
+    /// The same rebuild before a person who watches a terminal: what is seen there, as it comes.
+    fn rebuild_on_a_terminal(&self, args: &[&str]) -> Watched {
+        let command = self.rebuild(args);
+        let words = iter::once(command.get_program()).chain(command.get_args());
+        let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &quoted.join(" "), "/dev/null"]);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => script.env(name, value),
+                None => script.env_remove(name),
+            };
+        }
+        Watched::start(script.stdin(Stdio::null()).stdout(Stdio::piped()))
+    }
+
     /// What a person could do to the database.
     fn sql(&self, sql: &str) -> String {
         let mut psql = Command::new("psql");
         psql.args(["--quiet", "--no-align", "--tuples-only", "--dbname", self.topics.database(), "--command", sql]);
         binary::finish(psql.stdout(Stdio::piped()).stderr(Stdio::piped())).succeeded().trim().to_owned()
+    }
+
+    /// Whether there is such a lock in this database: the server tells those of all, and another test has its own.
+    fn is_locked(&self, such: &str) -> bool {
+        let here = "(select oid from pg_database where datname = current_database())";
+        self.sql(&format!("select count(*) from pg_locks where database = {here} and {such}")) != "0"
     }
 
     /// What is shown, held against the log.
@@ -100,19 +133,59 @@ impl Story {
     }
 }
 
-/// Somebody who reads a table for long, so that nothing can take its place.
+/// A program on a terminal, and what is seen there.
+struct Watched {
+    child: Child,
+    seen: Arc<Mutex<String>>,
+    reading: thread::JoinHandle<()>,
+}
+
+impl Watched {
+    fn start(command: &mut Command) -> Watched {
+        let mut child = command.spawn().expect("script can be started");
+        let mut terminal = child.stdout.take().expect("it is piped");
+        let seen = Arc::<Mutex<String>>::default();
+        let shown = Arc::clone(&seen);
+        let reading = thread::spawn(move || {
+            let mut bytes = [0; 4_096];
+            while let Ok(count @ 1..) = terminal.read(&mut bytes) {
+                shown.lock().expect("nobody panics here").push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+        Watched { child, seen, reading }
+    }
+
+    fn seen(&self) -> String {
+        self.seen.lock().expect("nobody panics here").clone()
+    }
+
+    /// All that was seen, once the program has succeeded.
+    fn succeeded(mut self) -> String {
+        let ended = wait_at_most(LIMIT, "the program to end", || self.child.try_wait().expect("a child can be asked"));
+        self.reading.join().expect("it reads to the end");
+        let seen = self.seen.lock().expect("nobody panics here").clone();
+        assert!(ended.success(), "{seen}");
+        seen
+    }
+}
+
+/// Somebody who has a transaction open for long: who reads a table, so that nothing can take its place, or keeps a row.
 struct Reader(Child);
 
 impl Reader {
     fn of(table: &str, story: &Story) -> Reader {
+        Reader::asking(table, &format!("select count(*) from {table}"), story)
+    }
+
+    /// The same by another question about a table.
+    fn asking(table: &str, question: &str, story: &Story) -> Reader {
         let mut psql = Command::new("psql");
         psql.args(["--quiet", "--no-align", "--tuples-only", "--dbname", story.topics.database()]);
         let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("psql can be started");
         let input = child.stdin.as_mut().expect("it is piped");
-        writeln!(input, "set idle_in_transaction_session_timeout = 0; begin; select count(*) from {table};")
-            .expect("psql reads");
-        let reads = format!("select count(*) from pg_locks where relation = '{table}'::regclass and granted");
-        wait_at_most(LIMIT, "the table to be read", || (story.sql(&reads) != "0").then_some(()));
+        writeln!(input, "set idle_in_transaction_session_timeout = 0; begin; {question};").expect("psql reads");
+        let reads = format!("relation = '{table}'::regclass and granted");
+        wait_at_most(LIMIT, "the table to be read", || story.is_locked(&reads).then_some(()));
         Reader(child)
     }
 }
@@ -145,14 +218,8 @@ fn a_view_is_rebuilt_while_it_is_read_whoever_dies_and_its_damage_is_mended() {
     let (mut story, mut projector) = Story::begin();
     let (stop, reading) = reading(story.api.operator());
 
-    // Killed at its last step, which somebody who reads the whole table keeps it from.
-    let reader = Reader::of("orders", &story);
-    let mut killed = story.rebuild(&["orders"]).spawn().expect("bahi can be started");
-    let waits = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted";
-    wait_at_most(LIMIT, "the rebuild to switch", || (story.sql(waits) != "0").then_some(()));
-    binary::kill_9(&mut killed);
+    story.rebuild_is_killed_at_its_end();
     projector.kill_9();
-    drop(reader);
     let filled = story.sql("select sum(next_offset) > 1000 from next_orders.checkpoints");
     assert_eq!(filled, "t", "what it has filled is there");
     let projector = story.projector();
@@ -190,6 +257,32 @@ fn a_view_is_rebuilt_while_it_is_read_whoever_dies_and_its_damage_is_mended() {
     assert!(answers > 100, "only {answers} answers");
     let done = story.load.take().expect("it runs").end();
     eprintln!("{answers} questions answered, {} orders, the longest wait {:?}", done.acknowledged.len(), done.longest);
+    assert!(story.verified().succeeded().contains("live rows equal a cold replay"));
+    assert!(projector.stop().success());
+}
+
+#[test]
+fn a_rebuild_shows_a_bar_with_the_time_to_go_on_a_terminal() {
+    let (mut story, projector) = Story::begin();
+    story.rebuild_is_killed_at_its_end();
+    story.steady();
+    // Of two partitions one is held up, so that something is done and something is to go for as long as it takes to see.
+    let held = "select * from next_orders.checkpoints where topic = 'bahi.ledger' and partition = 0 for update";
+    let held = Reader::asking("next_orders.checkpoints", held, &story);
+    let terminal = story.rebuild_on_a_terminal(&["orders"]);
+    let bar = |seen: &str| {
+        let lines: Vec<&str> = seen.split(['\r', '\n']).collect();
+        lines.into_iter().rev().find(|line| line.contains(" records, ") && line.contains(" left")).map(str::to_owned)
+    };
+    let shown = wait_at_most(LIMIT, "a bar on the terminal", || bar(&terminal.seen()));
+    drop(held);
+    let seen = terminal.succeeded();
+    assert!(seen.contains("going on after ") && seen.contains("switched:"), "{seen}");
+    eprintln!("{shown}");
+    let (_, of) = shown.split_once(" of ").expect("how much there is");
+    let all: u64 = of.split_once(" records").expect("of what").0.replace(',', "").parse().expect("a number");
+    assert!(all > 1_000 && shown.contains("/s, "), "{shown}");
+    story.load.take().expect("it runs").end();
     assert!(story.verified().succeeded().contains("live rows equal a cold replay"));
     assert!(projector.stop().success());
 }
