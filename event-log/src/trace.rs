@@ -34,7 +34,8 @@ impl Step {
     /// A step of no trace.
     pub const NONE: Step = Step(None);
 
-    /// Answering a request: of its caller's trace if it says so, else the first of one.
+    /// Answering a request: the first step of a trace; what its caller's step was is told to the tracer, which may go on
+    /// with the caller's trace, or link to it.
     pub fn answer(name: impl FnOnce() -> String, caller: Option<&str>) -> Step {
         let Some(tracer) = TRACER.get() else { return Step::NONE };
         let context = caller.and_then(parse).map_or_else(Context::new, remote);

@@ -17,9 +17,9 @@ use event_log::{
     rule::{Reader, Verdict},
 };
 use event_schemas::entry::decode_market_entry;
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
-/// Where the live prices of one instrument are that a question needs: from the live entry of one that is remembered on.
+/// Where the live prices of one instrument, which is named once, are that a question needs: from the live entry of one that is remembered on.
 pub(crate) struct Between {
     pub(crate) instrument: InstrumentId,
     pub(crate) offsets: Range<u64>,
@@ -91,6 +91,7 @@ async fn read_through(
     until: Option<Timestamp>,
     prices: &mut Prices,
 ) -> Result<(), Error> {
+    let wanted: HashMap<&str, &Between> = wanted.iter().map(|between| (between.instrument.as_str(), between)).collect();
     let (mut reader, mut from) = (None::<Reader>, part.start);
     while from < part.end {
         let max = usize::try_from(part.end - from).unwrap_or(usize::MAX).min(READ_ENTRIES_MAX);
@@ -103,9 +104,8 @@ async fn read_through(
             {
                 continue;
             }
-            let key = stored.record.key.as_deref();
-            let asked = |of: &&Between| key == Some(of.instrument.as_str()) && of.offsets.contains(&stored.offset);
-            if let Some(between) = wanted.iter().find(asked) {
+            let asked = stored.record.key.as_deref().and_then(|key| wanted.get(key));
+            if let Some(between) = asked.filter(|between| between.offsets.contains(&stored.offset)) {
                 take(partition, stored, &between.instrument, until, prices)?;
             }
         }
