@@ -10,14 +10,14 @@ use crate::{
     queue::Prepared,
     request, saved_market,
     subject::{Broken, Encode, How, Place, Replayed, Seen, Subject, Written, bounded_kinds},
-    submission::FactSubmission,
+    submission::{Asked, AskedFact, FactSubmission},
 };
 use bytes::Bytes;
 use domain::{
     book,
     calendar::CalendarMode,
     market::{
-        self, Market, MarketEvent, MarketEventData,
+        self, Fact, Market, MarketEvent, MarketEventData,
         parts::{self, Month, Name, Part},
     },
     policy::Policy,
@@ -87,17 +87,17 @@ fn note(changed: &mut Changes, key: &str, events: &[MarketEvent]) {
 impl Subject for Facts {
     const TOPIC: Topic = Topic::Market;
     const KIND: RecordKind = RecordKind::Market;
-    type Item = FactSubmission;
+    type Item = AskedFact;
 
-    fn request(command: &Prepared<FactSubmission>) -> Record {
+    fn request(command: &Prepared<AskedFact>) -> Record {
         request::of_fact(command)
     }
 
-    fn read_request(stored: &Stored) -> Result<Prepared<FactSubmission>, String> {
+    fn read_request(stored: &Stored) -> Result<Prepared<AskedFact>, String> {
         request::fact(stored)
     }
 
-    fn traceparent(submission: &FactSubmission) -> Option<&str> {
+    fn traceparent(submission: &AskedFact) -> Option<&str> {
         submission.traceparent.as_deref()
     }
 
@@ -174,7 +174,7 @@ impl Subject for Facts {
 
     fn replayed(&mut self) {}
 
-    fn answer(&mut self, command: &Prepared<FactSubmission>, how: How, place: Place) -> Result<Written, Broken> {
+    fn answer(&mut self, command: &Prepared<AskedFact>, how: How, place: Place) -> Result<Written, Broken> {
         let submission = &command.item;
         let now = place.recorded_at;
         let market = self.market.as_ref().ok_or(Broken)?;
@@ -186,7 +186,10 @@ impl Subject for Facts {
             How::Repeat(first) => (schemas::Outcome::Repeat, Some(first), Vec::new()),
             How::Refuse(refusal) => (schemas::Outcome::Refused, None, vec![refuse(refusal, now)]),
             How::Decide => {
-                let event = decide(market, command, now);
+                let event = match &submission.fact {
+                    Asked::Known(fact) => decide(market, fact, command, now),
+                    Asked::Unread(_) => refuse(undecodable(command), now),
+                };
                 let refused = matches!(event.data, MarketEventData::CommandRefused(_));
                 let outcome = if refused { schemas::Outcome::Refused } else { schemas::Outcome::Accepted };
                 (outcome, None, vec![event])
@@ -257,23 +260,36 @@ fn replayed(entry: &MarketEntry<'_>) -> Replayed {
 }
 
 /// Deciding, with a panic turned into a refusal: one bad fact never stops a partition.
-fn decide(market: &Market, command: &Prepared<FactSubmission>, now: Timestamp) -> MarketEvent {
-    guarded(|| market::decide(market, &command.item.fact, now)).unwrap_or_else(|reason| {
+fn decide(market: &Market, fact: &Fact, command: &Prepared<AskedFact>, now: Timestamp) -> MarketEvent {
+    guarded(|| market::decide(market, fact, now)).unwrap_or_else(|reason| {
         tracing::error!(command = %command.item.id, reason, "deciding failed; the fact is refused");
         refuse(undecodable(command), now)
     })
 }
 
 /// A fact with its stored body and hashes.
-pub(crate) fn prepare(item: FactSubmission) -> Prepared<FactSubmission> {
-    let body = fact_body(&item.fact);
+pub(crate) fn prepare(submission: FactSubmission) -> Prepared<AskedFact> {
+    let body = fact_body(&submission.fact);
+    prepared(submission.map(Asked::Known), body)
+}
+
+/// The same of what came with this body: kept as it is if it does not read.
+pub(crate) fn prepare_asked(asked: AskedFact, body: &RawValue) -> Prepared<AskedFact> {
+    let body = match &asked.fact {
+        Asked::Known(fact) => fact_body(fact),
+        Asked::Unread(_) => body.to_owned(),
+    };
+    prepared(asked, body)
+}
+
+fn prepared(item: AskedFact, body: Box<RawValue>) -> Prepared<AskedFact> {
     let key = Key(key_hash(SCOPE, item.by.role, item.id.as_str()));
     let content = schemas::content_hash(item.fact.kind(), item.fact.version(), body.get());
     Prepared { item, body, key, content }
 }
 
 /// A fact as it is stored and sent.
-pub(crate) fn envelope<'a>(submission: &'a FactSubmission, body: &'a RawValue) -> CommandEnvelope<'a> {
+pub(crate) fn envelope<'a>(submission: &'a AskedFact, body: &'a RawValue) -> CommandEnvelope<'a> {
     CommandEnvelope {
         id: Cow::Borrowed(submission.id.as_str()),
         kind: Cow::Borrowed(submission.fact.kind()),

@@ -9,7 +9,7 @@ use crate::{
     request,
     shelf::Shelf,
     subject::{Broken, Encode, How, Place, Replayed, Seen, Subject, Written, bounded_kinds, from_hex, hex},
-    submission::{By, Submission},
+    submission::{Asked, AskedCommand, By, Submission},
 };
 use domain::{
     book::{self, Book, Context},
@@ -66,21 +66,21 @@ impl Ledger {
 impl Subject for Ledger {
     const TOPIC: Topic = Topic::Ledger;
     const KIND: RecordKind = RecordKind::Entry;
-    type Item = Submission;
+    type Item = AskedCommand;
 
-    fn request(command: &Prepared<Submission>) -> Record {
+    fn request(command: &Prepared<AskedCommand>) -> Record {
         request::of_command(command)
     }
 
-    fn read_request(stored: &Stored) -> Result<Prepared<Submission>, String> {
+    fn read_request(stored: &Stored) -> Result<Prepared<AskedCommand>, String> {
         request::command(stored)
     }
 
-    fn traceparent(submission: &Submission) -> Option<&str> {
+    fn traceparent(submission: &AskedCommand) -> Option<&str> {
         submission.traceparent.as_deref()
     }
 
-    fn wanted_market(submission: &Submission) -> Option<&[u64]> {
+    fn wanted_market(submission: &AskedCommand) -> Option<&[u64]> {
         submission.min_market.as_deref()
     }
 
@@ -108,7 +108,7 @@ impl Subject for Ledger {
         self.shelf.is_cold(&AccountId::new(key).ok()?).then(|| key.into())
     }
 
-    fn key(submission: &Submission) -> Box<str> {
+    fn key(submission: &AskedCommand) -> Box<str> {
         submission.account.as_str().into()
     }
 
@@ -174,7 +174,7 @@ impl Subject for Ledger {
         self.shelf.index_hot(|book| book::next_due(book, &context));
     }
 
-    fn answer(&mut self, command: &Prepared<Submission>, how: How, place: Place) -> Result<Written, Broken> {
+    fn answer(&mut self, command: &Prepared<AskedCommand>, how: How, place: Place) -> Result<Written, Broken> {
         let submission = &command.item;
         let account = submission.account;
         let facts = self.followed.read();
@@ -185,9 +185,10 @@ impl Subject for Ledger {
             How::Repeat(first) => (schemas::Outcome::Repeat, Some(first), Vec::new()),
             How::Refuse(refusal) => (schemas::Outcome::Refused, None, book::refuse(refusal, now)),
             How::Decide => {
-                let events = match behind(submission, &facts.at) {
-                    Some(refusal) => book::refuse(refusal, now),
-                    None => decide(book, command, &context),
+                let events = match (&submission.command, behind(submission, &facts.at)) {
+                    (Asked::Unread(_), _) => book::refuse(undecodable(command), now),
+                    (Asked::Known(_), Some(refusal)) => book::refuse(refusal, now),
+                    (Asked::Known(known), None) => decide(book, known, command, &context),
                 };
                 let refused = matches!(events.as_slice(), [Event { data: EventData::CommandRefused(_), .. }]);
                 let outcome = if refused { schemas::Outcome::Refused } else { schemas::Outcome::Accepted };
@@ -247,7 +248,7 @@ impl Subject for Ledger {
         limit: usize,
         again: Option<Timestamp>,
         is_known: &dyn Fn(&Key) -> bool,
-    ) -> Vec<Prepared<Submission>> {
+    ) -> Vec<Prepared<AskedCommand>> {
         let mut work = Vec::new();
         let facts = self.followed.read();
         let context = Context { now, market: &facts.market, calendar: self.calendar, policy: &self.policy };
@@ -310,8 +311,8 @@ fn replayed(entry: &Entry<'_>) -> Replayed {
 }
 
 /// Deciding, with a panic turned into a refusal: one bad command never stops a partition.
-fn decide(book: &Book, command: &Prepared<Submission>, context: &Context<'_>) -> Vec<Event> {
-    guarded(|| book::decide(book, &command.item.command, context)).unwrap_or_else(|reason| {
+fn decide(book: &Book, known: &Command, command: &Prepared<AskedCommand>, context: &Context<'_>) -> Vec<Event> {
+    guarded(|| book::decide(book, known, context)).unwrap_or_else(|reason| {
         let account = command.item.account;
         tracing::error!(%account, command = %command.item.id, reason, "deciding failed; the command is refused");
         book::refuse(undecodable(command), context.now)
@@ -319,7 +320,7 @@ fn decide(book: &Book, command: &Prepared<Submission>, context: &Context<'_>) ->
 }
 
 /// The desk has waited for the market facts that a command names; here it is refused if they did not come.
-fn behind(submission: &Submission, at: &[u64]) -> Option<Refusal> {
+fn behind(submission: &AskedCommand, at: &[u64]) -> Option<Refusal> {
     let wanted = submission.min_market.as_ref()?;
     let reached = wanted.len() <= at.len() && wanted.iter().zip(at).all(|(wanted, at)| at >= wanted);
     (!reached).then(|| Rejection::MarketBehind.with("wanted", list(wanted)).with("reached", list(at)))
@@ -364,15 +365,28 @@ pub(crate) fn content_of(
 }
 
 /// A submission with its stored body and hashes.
-pub(crate) fn prepare(item: Submission) -> Prepared<Submission> {
-    let body = command_body(&item.command);
+pub(crate) fn prepare(submission: Submission) -> Prepared<AskedCommand> {
+    let body = command_body(&submission.command);
+    prepared(submission.map(Asked::Known), body)
+}
+
+/// The same of what came with this body: kept as it is if it does not read.
+pub(crate) fn prepare_asked(asked: AskedCommand, body: &RawValue) -> Prepared<AskedCommand> {
+    let body = match &asked.command {
+        Asked::Known(command) => command_body(command),
+        Asked::Unread(_) => body.to_owned(),
+    };
+    prepared(asked, body)
+}
+
+fn prepared(item: AskedCommand, body: Box<RawValue>) -> Prepared<AskedCommand> {
     let key = Key(key_hash(item.account.as_str(), item.by.role, item.id.as_str()));
     let content = schemas::content_hash(item.command.kind(), item.command.version(), body.get());
     Prepared { item, body, key, content }
 }
 
 /// A command as it is stored and sent.
-pub(crate) fn envelope<'a>(submission: &'a Submission, body: &'a RawValue) -> CommandEnvelope<'a> {
+pub(crate) fn envelope<'a>(submission: &'a AskedCommand, body: &'a RawValue) -> CommandEnvelope<'a> {
     CommandEnvelope {
         id: Cow::Borrowed(submission.id.as_str()),
         kind: Cow::Borrowed(submission.command.kind()),

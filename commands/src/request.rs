@@ -3,7 +3,7 @@
 use crate::{
     facts, ledger,
     queue::Prepared,
-    submission::{By, FactSubmission, Submission},
+    submission::{Asked, AskedCommand, AskedFact, By, FactSubmission, Submission, Unread},
 };
 use domain::ids::{AccountId, CommandId};
 use event_log::{Headers, Position, Record, RecordKind, Stored};
@@ -14,14 +14,14 @@ use std::sync::Arc;
 const REQUEST_BYTES: usize = 512;
 
 /// A command as its record.
-pub(crate) fn of_command(command: &Prepared<Submission>) -> Record {
+pub(crate) fn of_command(command: &Prepared<AskedCommand>) -> Record {
     let account = command.item.account.as_str();
     let traceparent = command.item.traceparent.clone();
     record(RecordKind::Command, account, &ledger::envelope(&command.item, &command.body), traceparent)
 }
 
 /// A fact as its record.
-pub(crate) fn of_fact(fact: &Prepared<FactSubmission>) -> Record {
+pub(crate) fn of_fact(fact: &Prepared<AskedFact>) -> Record {
     let traceparent = fact.item.traceparent.clone();
     record(RecordKind::Fact, &fact.item.fact.key(), &facts::envelope(&fact.item, &fact.body), traceparent)
 }
@@ -33,43 +33,55 @@ fn record(kind: RecordKind, key: &str, envelope: &CommandEnvelope<'_>, tracepare
     Record { key: Some(key.into()), headers, value: value.into() }
 }
 
-/// Reads a command.
+/// Reads a command; one of ours that is of no kind, version or shape of this release is [`Asked::Unread`], so that it is
+/// refused and those behind it are answered.
 ///
 /// # Errors
-/// In words, when it is none that this release reads.
-pub(crate) fn command(stored: &Stored) -> Result<Prepared<Submission>, String> {
+/// In words, when it is no command of ours at all.
+pub(crate) fn command(stored: &Stored) -> Result<Prepared<AskedCommand>, String> {
     let envelope = envelope(stored, RecordKind::Command)?;
-    let account = stored.record.key.as_deref().ok_or("it is of no account")?;
-    let account = AccountId::new(account).map_err(|error| format!("its account: {error}"))?;
-    let command = envelope.command().map_err(words)?;
-    let min_position = envelope.min_position.as_deref().map(Box::from);
-    let min_market = min_position.as_deref().map(str::parse::<Position>).transpose();
-    let min_market = min_market.map_err(|error| error.to_string())?.and_then(|min| min.wanted_of_market());
+    let key = key(stored)?;
+    let account = AccountId::new(key).map_err(|error| format!("its account: {error}"))?;
     let Common { id, by, request_id } = common(&envelope)?;
+    let min_position = envelope.min_position.as_deref().map(Box::from);
+    let min = min_position.as_deref().map(str::parse::<Position>).transpose();
+    let (min_market, command) = match (min, envelope.command()) {
+        (Ok(min), Ok(command)) => (min.and_then(|min| min.wanted_of_market()), Asked::Known(command)),
+        (min, command) => {
+            let why = command.map_err(words).err().or(min.err().map(|error| error.to_string()));
+            (None, Asked::Unread(unread(stored, key, &envelope, why)))
+        }
+    };
     let (issued_at, traceparent) = (envelope.issued_at, stored.record.headers.traceparent.clone());
-    Ok(ledger::prepare(Submission {
-        account,
-        id,
-        by,
-        command,
-        request_id,
-        min_market,
-        min_position,
-        issued_at,
-        traceparent,
-    }))
+    let asked = Submission { account, id, by, command, request_id, min_market, min_position, issued_at, traceparent };
+    Ok(ledger::prepare_asked(asked, &envelope.body))
 }
 
-/// Reads a fact.
+/// Reads a fact, as [`command`] does a command.
 ///
 /// # Errors
-/// In words, when it is none that this release reads.
-pub(crate) fn fact(stored: &Stored) -> Result<Prepared<FactSubmission>, String> {
+/// In words, when it is no fact of ours at all.
+pub(crate) fn fact(stored: &Stored) -> Result<Prepared<AskedFact>, String> {
     let envelope = envelope(stored, RecordKind::Fact)?;
-    let fact = envelope.fact().map_err(words)?;
+    let key = key(stored)?;
+    let fact = match envelope.fact() {
+        Ok(fact) => Asked::Known(fact),
+        Err(why) => Asked::Unread(unread(stored, key, &envelope, Some(words(why)))),
+    };
     let Common { id, by, request_id } = common(&envelope)?;
     let (issued_at, traceparent) = (envelope.issued_at, stored.record.headers.traceparent.clone());
-    Ok(facts::prepare(FactSubmission { id, by, fact, request_id, issued_at, traceparent }))
+    Ok(facts::prepare_asked(FactSubmission { id, by, fact, request_id, issued_at, traceparent }, &envelope.body))
+}
+
+/// What a request is about.
+fn key(stored: &Stored) -> Result<&str, String> {
+    stored.record.key.as_deref().ok_or_else(|| "it has no key".to_owned())
+}
+
+fn unread(stored: &Stored, key: &str, envelope: &CommandEnvelope<'_>, why: Option<String>) -> Unread {
+    let (id, why) = (&*envelope.id, why.unwrap_or_default());
+    tracing::error!(key, command = id, offset = stored.offset, why, "a request does not read; it is refused");
+    Unread { key: key.into(), kind: envelope.kind.as_ref().into(), v: envelope.v }
 }
 
 fn envelope(stored: &Stored, kind: RecordKind) -> Result<CommandEnvelope<'_>, String> {

@@ -78,8 +78,13 @@ impl Answer {
             (Outcome::Repeat, ..) => return fail("a repeat names an earlier entry and has no events".into()),
         }
         match refusal {
-            // What could not be read then cannot be read now.
+            // What could not be read then cannot be read now,
             Some(Rejection::Undecodable) => Ok(()),
+            // nor can what repeats it, or came under its key.
+            Some(Rejection::IdempotencyKeyReused) | None if outcome != Outcome::Accepted => match command() {
+                Err(why @ DecodeError::Inconsistent(_)) => Err(why),
+                Ok(()) | Err(_) => Ok(()),
+            },
             _ => command(),
         }
     }

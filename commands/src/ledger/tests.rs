@@ -118,7 +118,7 @@ fn name(number: usize) -> AccountId {
     AccountId::new(["A", "B"][number]).unwrap()
 }
 
-fn submission(number: usize, account: usize, command: Command) -> Prepared<Submission> {
+fn submission(number: usize, account: usize, command: Command) -> Prepared<AskedCommand> {
     let by = By { subject: "p".into(), role: Submitter::Operator, session: None, origin: None, algo_id: None };
     prepare(Submission {
         account: name(account),

@@ -6,13 +6,19 @@ use crate::{
     through::{Between, Through},
 };
 use commands::{Answer, Config, Partition, Remote, Writing, remote, write};
-use domain::{command::Submitter, event::EventData, rejection::Rejection};
+use domain::{
+    command::Submitter,
+    event::{Event, EventData},
+    market::{MarketEvent, MarketEventData},
+    rejection::Rejection,
+};
 use event_log::{
     BoxFuture, Error, EventLog, Headers, Record, RecordKind, Requests, Topic,
     memory::{Fault, Memory},
     rule::{Reader, Verdict},
     snapshot::memory::Memory as Snapshots,
 };
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{Arc, atomic::Ordering},
@@ -231,6 +237,93 @@ async fn topic_id_change_halts() {
     drop(given);
     decided_again(&apart.log).await;
     assert_eq!(apart.log.tail(Topic::Ledger, 0).await.unwrap(), before, "it does not even claim");
+}
+
+/// A request as a desk of another release could put it: an earlier one under another id, and changed.
+fn changed(asked: &Record, id: &str, change: impl FnOnce(&mut Value)) -> Record {
+    let mut value: Value = serde_json::from_slice(&asked.value).unwrap();
+    value["id"] = id.into();
+    change(&mut value);
+    let headers = Headers { ce_id: id.into(), ..asked.headers.clone() };
+    Record { headers, value: serde_json::to_vec(&value).unwrap().into(), ..asked.clone() }
+}
+
+/// Requests that do not read, each for a reason of its own.
+fn unread(asked: &Record) -> Vec<Record> {
+    let mut large = changed(asked, "large", |value| value["body"] = json!({ "text": "" }));
+    let room = event_log::VALUE_BYTES_MAX - large.value.len();
+    large = changed(&large, "large", |value| value["body"]["text"] = "x".repeat(room).into());
+    assert_eq!(large.value.len(), event_log::VALUE_BYTES_MAX, "its entry could not hold it");
+    vec![
+        changed(asked, "kind", |value| value["kind"] = "place_bet".into()),
+        changed(asked, "newer", |value| value["v"] = 9.into()),
+        changed(asked, "shape", |value| value["body"] = json!([1, "two"])),
+        large,
+    ]
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_read_is_refused_and_those_behind_it_are_answered() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    let asked = apart.asked_open().await;
+    let mut odd = unread(&asked);
+    odd.push(changed(&asked, "position", |value| value["min_position"] = "no position".into()));
+    let count = odd.len() as u64;
+    let (again, other) = (odd[0].clone(), changed(&asked, "kind", |value| value["kind"] = "place_wager".into()));
+    apart.put.append(Topic::Ledger, 0, None, odd).await.unwrap();
+    apart.put.append(Topic::Ledger, 0, None, vec![again, other]).await.unwrap();
+    accepted(remote.desk.submit(client("A", "d", deposit("7.00"))).await);
+    process.stop().await;
+
+    let entries = live(&apart.log).await;
+    let refusal = |entry: &event_schemas::Entry<'_>| match entry.events.as_slice() {
+        [Event { data: EventData::CommandRefused(refused), .. }] => Some(refused.code),
+        _ => None,
+    };
+    let undecodable = [Some(Rejection::Undecodable)].repeat(count as usize);
+    let wanted = [&[None][..], &undecodable, &[None, Some(Rejection::IdempotencyKeyReused), None]].concat();
+    assert_eq!(entries.iter().map(refusal).collect::<Vec<_>>(), wanted);
+    assert_eq!(entries.iter().map(|entry| entry.source).collect::<Vec<_>>(), (0..count as i64 + 4).collect::<Vec<_>>());
+    assert_eq!((&*entries[1].command.kind, entries[1].command.body.get()), ("place_bet", "{}"), "it is kept as it was");
+    assert_eq!(entries[4].command.body.get(), "null", "what is too large is known by its hash");
+    assert_eq!(entries[1 + count as usize].first, Some(2), "asked again, it repeats its refusal");
+    for entry in &entries {
+        event_schemas::check_entry(entry, &entry.ce_id()).unwrap();
+    }
+
+    // The next writer knows their keys as it knows all others.
+    let process = apart.process().await;
+    apart.put.append(Topic::Ledger, 0, None, unread(&asked)).await.unwrap();
+    accepted(remote.desk.submit(client("A", "e", deposit("7.00"))).await);
+    process.stop().await;
+    let firsts: Vec<_> = live(&apart.log).await[entries.len()..].iter().map(|entry| entry.first).collect();
+    assert_eq!(firsts, [Some(2), Some(3), Some(4), Some(5), None]);
+}
+
+#[tokio::test]
+async fn a_fact_that_does_not_read_is_refused_and_those_behind_it_are_answered() {
+    let apart = Apart::new();
+    let (process, remote) = (apart.process().await, apart.desk().await);
+    accepted(remote.desk.submit_fact(fact("list", reliance())).await);
+    let asked = apart.put.read(Topic::Market, 0, 0, 1).await.unwrap()[0].record.clone();
+    let odd = unread(&asked);
+    let count = odd.len();
+    apart.put.append(Topic::Market, 0, None, odd).await.unwrap();
+    accepted(remote.desk.submit_fact(fact("price", closed("2026-11-23", "1500.00"))).await);
+    process.stop().await;
+    let stored = apart.log.read(Topic::Market, 0, 0, 100).await.unwrap();
+    let mut refused = 0;
+    for stored in stored.iter().filter(|stored| stored.record.headers.ce_type == RecordKind::Market) {
+        let entry = event_schemas::entry::decode_market_entry(&stored.record.value).unwrap();
+        event_schemas::check_market_entry(&entry, &entry.ce_id()).unwrap();
+        if let [MarketEvent { data: MarketEventData::CommandRefused(why), .. }] = entry.events.as_slice() {
+            assert_eq!(why.code, Rejection::Undecodable);
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, count);
 }
 
 #[tokio::test]
