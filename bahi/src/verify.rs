@@ -8,7 +8,12 @@ use commands::redecide::{Policies, Redecided, redecide};
 use domain::{book::RULES, policy::Policy};
 use projections::{Position, Replay, StateHashes, Until, Verified};
 use serde_json::Value;
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,10 +21,15 @@ Examples:
   bahi verify --data ./ledger --url http://127.0.0.1:7070 --token $AUDITOR_TOKEN
   bahi verify --data ./ledger --redecide --policy policy-2025.csv
 
-It reads beside a running server. With --url the server's state hashes are compared with a cold
-replay to the same position. With --redecide every command and every fact is decided again at its
+It reads beside a running server. With --url it waits until the server shows all that is recorded,
+a minute at most, and its state hashes are compared with a cold replay to the same position. With --redecide every command and every fact is decided again at its
 own time, with the market facts, the calendar and the policy that its entry names, and the events
 must be equal; entries made under other rules than this binary's are counted. Exit code 1 and the first difference if anything is not as it should be.";
+
+/// Longest wait for a server to show what is recorded.
+const SHOWN_S: u64 = 60;
+/// How often it is asked meanwhile.
+const ASK_AGAIN_MS: u64 = 250;
 
 /// Check the log, and what a running server shows of it
 #[derive(clap::Args)]
@@ -60,11 +70,11 @@ struct Live {
 /// The first difference, or why nothing could be checked.
 pub fn run(args: Args) -> Result<(), Error> {
     product::runtime()?.block_on(async {
+        let log = args.source.open().await?;
         let live = match (&args.url, &args.token) {
-            (Some(url), Some(token)) => Some(live(&Client::new(url, token)?).await?),
+            (Some(url), Some(token)) => Some(caught_up(&Client::new(url, token)?, &log).await?),
             _ => None,
         };
-        let log = args.source.open().await?;
         let until = live.as_ref().map_or(Until::End, |live| Until::Position(live.position.clone()));
         let verified = check(&log, until).await?;
         if let Some(live) = &live {
@@ -122,6 +132,23 @@ async fn check(log: &wire::OpenLog, until: Until) -> Result<Verified, Error> {
     match verified.difference {
         Some(difference) => Err(Error::NotClean(format!("not clean: {difference}"))),
         None => Ok(verified),
+    }
+}
+
+/// What the server shows once it shows all that the log held when this began.
+async fn caught_up(client: &Client, log: &wire::OpenLog) -> Result<Live, Error> {
+    let end = wire::end(&*log.port()).await?;
+    let until = Instant::now() + Duration::from_secs(SHOWN_S);
+    loop {
+        let live = live(client).await?;
+        if live.position.covers(&end) {
+            return Ok(live);
+        }
+        if Instant::now() >= until {
+            let shown = &live.position;
+            return Err(Error::NotClean(format!("the server is at {shown} after {SHOWN_S} s, the log goes to {end}")));
+        }
+        tokio::time::sleep(Duration::from_millis(ASK_AGAIN_MS)).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use event_log::{
-    EventLog,
+    EventLog, Position, Topic,
     kafka::Kafka,
     snapshot::{self, SnapshotStore},
     sqlite::{Mode, Options, Sqlite},
@@ -108,4 +108,18 @@ async fn partitions_of(data: &Path) -> Result<u32, Error> {
         Err(Error::Log(event_log::Error::Absent { .. })) => Ok(Options::default().partitions),
         Err(error) => Err(error),
     }
+}
+
+/// Where the log ends now.
+///
+/// # Errors
+/// When a partition cannot be asked.
+pub async fn end(log: &dyn EventLog) -> Result<Position, Error> {
+    let mut end = Position::start(log.partitions(Topic::Ledger), log.partitions(Topic::Market));
+    for topic in Topic::ALL {
+        for partition in 0..log.partitions(topic) {
+            end.advance(topic, partition, log.tail(topic, partition).await?);
+        }
+    }
+    Ok(end)
 }

@@ -5,14 +5,18 @@ use crate::{
     Client,
     client::key,
     story::{SCHEME, SHARE, moment},
+    wait::wait_at_most,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
+/// Longest wait for what a caller wrote to be seen.
+const SEEN: Duration = Duration::from_secs(60);
 /// Callers at once.
 const CALLERS: u64 = 8;
 /// Accounts of one caller.
@@ -178,7 +182,10 @@ impl Caller<'_> {
 
     fn redeem(&mut self, which: usize) -> u64 {
         let path = format!("/v1/accounts/{}/fund-orders", self.accounts[which].account);
-        let reply = self.client.get(&path);
+        // Rows that are behind for a while are no fault: a caller is told to try again.
+        let reply = wait_at_most(SEEN, "its own orders to be seen", || {
+            Some(self.client.get(&path)).filter(|reply| reply.status != 503)
+        });
         let folios: Vec<&str> = reply.rows().iter().filter_map(|row| row["folio"].as_str()).collect();
         let folio = folios.first().map_or_else(|| "none".to_owned(), |folio| (*folio).to_owned());
         let mut body = json!({ "scheme": SCHEME, "folio": folio });

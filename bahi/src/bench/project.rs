@@ -7,7 +7,7 @@ use super::{
     place::Place,
     report::{Measure, Report},
 };
-use crate::{clock, error::Error, replay::cpu_seconds};
+use crate::{clock, error::Error, replay::cpu_seconds, wire};
 use event_log::{EventLog, Topic, kafka::Kafka, postgres::Database};
 use projections::{
     Position, Replay, View,
@@ -59,7 +59,7 @@ async fn measure_all(place: &Place, url: &str) -> Result<Measured, Error> {
 
     let (started, cpu) = (Instant::now(), cpu_seconds());
     let projector = Projector::start(Arc::clone(&log), views.clone(), Arc::new(clock::now));
-    let end = end(&*log).await?;
+    let end = wire::end(&*log).await?;
     if !projector.wait_for(&end, FOLD_WAIT).await {
         return Err(Error::NotClean(format!("not folded within {} s", FOLD_WAIT.as_secs())));
     }
@@ -96,13 +96,3 @@ fn measure(name: &str, per_second: f64) -> Measure {
     Measure { name: name.to_owned(), per_second, p50_ms: None, p99_ms: None }
 }
 
-/// Where the log ends.
-async fn end(log: &dyn EventLog) -> Result<Position, Error> {
-    let mut end = Position::start(log.partitions(Topic::Ledger), log.partitions(Topic::Market));
-    for topic in Topic::ALL {
-        for partition in 0..log.partitions(topic) {
-            end.advance(topic, partition, log.tail(topic, partition).await?);
-        }
-    }
-    Ok(end)
-}

@@ -156,25 +156,17 @@ impl Cluster {
     /// Ends the load, and holds what was acknowledged against the ledger and against what is seen.
     fn holds(self, fault: &str, load: Load, recovered: Duration) -> Held {
         let Done { acknowledged, per_second, longest } = load.end();
-        let token = token(self.folder.path(), "auditor", &[], &[]);
-        let url = self.apis.last().expect("an api").url();
-        let words = ["verify", "--redecide", "--url", &url, "--token", &token];
-        let verified = binary::finish_within(
-            Duration::from_secs(300),
-            binary::command(words.into_iter().chain(self.topics.flags())).stdout(Stdio::piped()).stderr(Stdio::piped()),
-        )
-        .succeeded();
-        assert!(verified.contains("live rows equal a cold replay"), "{verified}");
-        let recorded = self.recorded();
+        let (recorded, entries) = self.recorded();
         for (key, Acknowledged { account, status, seq }) in &acknowledged {
             let found = recorded.get(key).unwrap_or_else(|| panic!("{key} was answered {status} and is not recorded"));
             assert_eq!((&found.0, found.1), (account, *seq), "{key} was answered otherwise than it is recorded");
         }
         // What was sent and not answered in time may be recorded too, and nothing else.
         assert!(recorded.len() >= acknowledged.len());
-        let clean = verified.lines().find(|line| line.starts_with("clean:")).unwrap_or_default().to_owned();
-        let dead = clean.rsplit_once(", ").and_then(|(_, dead)| dead.split(' ').next()?.parse().ok());
-        let dead = dead.unwrap_or_else(|| panic!("{verified}"));
+        let (clean, dead) = wait_at_most(RECOVERY, "all rows to be there", || {
+            let Verified { clean, entries: verified, dead } = self.verified();
+            (verified == entries).then_some((clean, dead))
+        });
         eprintln!(
             "{fault}: {} orders acknowledged at {per_second} per second, all recorded once; answered again after \
              {:.1} s, the longest wait of a caller {:.1} s; {clean}",
@@ -185,8 +177,25 @@ impl Cluster {
         Held { dead, recovered }
     }
 
-    /// Account and number of each order that is recorded, by its key; each once.
-    fn recorded(&self) -> BTreeMap<String, (String, u64)> {
+    /// The rows that an api shows held against the log, as far as they are.
+    fn verified(&self) -> Verified {
+        let token = token(self.folder.path(), "auditor", &[], &[]);
+        let url = self.apis.last().expect("an api").url();
+        let words = ["verify", "--redecide", "--url", &url, "--token", &token];
+        let mut verify = binary::command(words.into_iter().chain(self.topics.flags()));
+        let limit = Duration::from_secs(300);
+        let told = binary::finish_within(limit, verify.stdout(Stdio::piped()).stderr(Stdio::piped())).succeeded();
+        assert!(told.contains("live rows equal a cold replay"), "{told}");
+        let clean = told.lines().find(|line| line.starts_with("clean: ")).unwrap_or_else(|| panic!("{told}"));
+        let counted = |what: &str| {
+            let before = clean.split_once(what).and_then(|(before, _)| before.rsplit(' ').next()?.parse().ok());
+            before.unwrap_or_else(|| panic!("{told}"))
+        };
+        Verified { clean: clean.to_owned(), entries: counted(" entries"), dead: counted(" dead") }
+    }
+
+    /// Account and number of each order that is recorded, by its key, each once; and how many entries there are.
+    fn recorded(&self) -> (BTreeMap<String, (String, u64)>, u64) {
         let out = self.folder.path().join("export");
         let path = out.to_str().expect("UTF-8");
         let words = ["export", "--format", "jsonl", "--out", path];
@@ -194,8 +203,9 @@ impl Cluster {
         let limit = Duration::from_secs(300);
         binary::finish_within(limit, export.stdout(Stdio::piped()).stderr(Stdio::piped())).succeeded();
         let entries = fs::File::open(out.join("entries.jsonl")).expect("entries are exported");
-        let mut recorded = BTreeMap::new();
+        let (mut recorded, mut count) = (BTreeMap::new(), 0);
         for line in BufReader::new(entries).lines() {
+            count += 1;
             let line: Value = serde_json::from_str(&line.expect("a line")).expect("a line of JSON");
             let entry = &line["entry"];
             if entry["command"]["kind"] != "place_order" || entry["outcome"] == "repeat" {
@@ -207,13 +217,20 @@ impl Cluster {
             let before = recorded.insert(key.clone(), (account, seq));
             assert_eq!(before, None, "{key} was decided twice");
         }
-        recorded
+        (recorded, count)
     }
 }
 
 /// Whether this is `make faults`, in release and with the machine to itself: there the limits are those promised.
 fn is_measured() -> bool {
     env::var("BAHI_FAULTS").is_ok_and(|faults| faults == "all")
+}
+
+/// What `bahi verify` says of the log as far as the rows are.
+struct Verified {
+    clean: String,
+    entries: u64,
+    dead: u64,
 }
 
 struct Held {
