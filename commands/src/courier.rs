@@ -224,9 +224,7 @@ impl Answering {
             let batch = match records.next().await {
                 Ok(batch) => batch,
                 Err(event_log::Error::Closed) => return Ok(()),
-                Err(source @ (event_log::Error::Cut { .. } | event_log::Error::Record { .. })) => {
-                    return Err(Error::Log { topic, partition, source });
-                }
+                Err(source) if source.ends_following() => return Err(Error::Log { topic, partition, source }),
                 Err(error) => {
                     tracing::warn!(%topic, partition, %error, "reading answers failed; trying again");
                     tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;

@@ -4,13 +4,14 @@ use crate::{
     clock::Clock,
     facts,
     followed::Followed,
+    halted::Halted,
     known::Key,
     lane::Lane,
     ledger,
     outcome::{Answer, Answered, OutcomeResult},
     queue::Prepared,
     rate::Rates,
-    submission::{FactSubmission, Submission},
+    submission::{AskedCommand, AskedFact, FactSubmission, Submission},
 };
 use domain::{
     command::Submitter,
@@ -18,28 +19,24 @@ use domain::{
 };
 use event_log::{Topic, partition_of};
 use event_schemas::key_hash;
-use parking_lot::Mutex;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// After how long an account that sends too fast may try again: its bucket is full by then.
 const RATE_RETRY_AFTER_S: u32 = 1;
 
 /// Takes commands and facts for all partitions.
 pub struct Desk {
-    pub(crate) ledger: Lane<Submission>,
-    pub(crate) market: Lane<FactSubmission>,
+    pub(crate) ledger: Lane<AskedCommand>,
+    pub(crate) market: Lane<AskedFact>,
     /// The market as the ledger writers of this process decide with it; none where they are elsewhere.
     pub(crate) followed: Option<Arc<Followed>>,
     pub(crate) rates: Option<Rates>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wait: Duration,
     pub(crate) market_wait: Duration,
-    /// Partitions whose answers can be followed no further.
+    /// What goes no further, of all that runs for this desk.
     pub(crate) halted: Halted,
 }
-
-/// Partitions whose answers can be followed no further, as they are found.
-pub(crate) type Halted = Arc<Mutex<BTreeSet<(Topic, u32)>>>;
 
 impl Desk {
     /// Submits one command and waits for its outcome, within the configured limit.
@@ -65,7 +62,7 @@ impl Desk {
             answers[at + admitted..at + run.len()].fill_with(|| Some(self.rate_limited()));
             at += run.len();
         }
-        let prepared: Vec<(u32, Option<Prepared<Submission>>)> = submissions
+        let prepared: Vec<(u32, Option<Prepared<AskedCommand>>)> = submissions
             .into_iter()
             .zip(&answers)
             .map(|(submission, answer)| {
@@ -114,18 +111,14 @@ impl Desk {
         None
     }
 
-    /// Whether the answers of every partition are still followed; in words, where some are not: commands to those are
-    /// turned away, and a new start says why.
+    /// Whether all that follows the log here still does: the answers of every partition, the market, a simulated venue. In
+    /// words, where some do not: commands to partitions whose answers are not followed are turned away, and a new start
+    /// says why.
     ///
     /// # Errors
-    /// Which are not.
+    /// Which do not.
     pub fn is_following(&self) -> Result<(), String> {
-        let halted = self.halted.lock();
-        let named: Vec<String> = halted.iter().map(|(topic, partition)| format!("{topic}/{partition}")).collect();
-        match named.is_empty() {
-            true => Ok(()),
-            false => Err(format!("answers can be read no further: {}", named.join(", "))),
-        }
+        self.halted.is_empty()
     }
 
     fn partition(&self, account: &AccountId) -> u32 {

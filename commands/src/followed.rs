@@ -10,15 +10,17 @@ use event_log::{
     rule::{Reader, Verdict},
 };
 use event_schemas::decode_market_entry;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::Mutex;
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 use tokio::sync::watch;
 
+/// What a lock that is poisoned says.
+const FOLDED: &str = "the market is folded whole";
 /// The longest wait before a failed reading is tried again.
 const RETRY_MS: u64 = 200;
 
@@ -67,14 +69,19 @@ impl Followed {
         })
     }
 
+    /// The market as far as it is folded. Panics once folding has panicked: nothing is decided by what is left of it.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Facts> {
-        self.facts.read()
+        self.facts.read().expect(FOLDED)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Facts> {
+        self.facts.write().expect(FOLDED)
     }
 
     /// Folds without a log.
     #[cfg(test)]
     pub(crate) fn change(&self, change: impl FnOnce(Market) -> Market) {
-        let mut facts = self.facts.write();
+        let mut facts = self.write();
         facts.market = change(std::mem::take(&mut facts.market));
     }
 
@@ -95,13 +102,13 @@ impl Followed {
 
     /// Whether each partition has been folded up to the offset named for it.
     pub(crate) fn has_reached(&self, wanted: &[u64]) -> bool {
-        let facts = self.facts.read();
+        let facts = self.read();
         wanted.len() <= facts.at.len() && wanted.iter().zip(&facts.at).all(|(wanted, at)| at >= wanted)
     }
 
     /// How many records, over all partitions, are still to be folded up to the offsets named for them.
     pub(crate) fn left_to(&self, wanted: &[u64]) -> u64 {
-        let facts = self.facts.read();
+        let facts = self.read();
         wanted.iter().zip(&facts.at).map(|(wanted, at)| wanted.saturating_sub(*at)).sum()
     }
 
@@ -126,7 +133,7 @@ impl Followed {
             changed.schemes.extend(market.schemes.keys());
             changed.calendar |= market.calendar.iter().next().is_some();
         }
-        let mut facts = self.facts.write();
+        let mut facts = self.write();
         facts.market.absorb(market);
         facts.at[partition as usize] = reader.offset;
         Beginning { reader, restored_to: end }
@@ -144,6 +151,9 @@ impl Followed {
             match records.next().await {
                 Ok(batch) => self.fold(&mut from, partition, &batch)?,
                 Err(event_log::Error::Closed) => return Ok(()),
+                Err(source) if source.ends_following() => {
+                    return Err(Error::Log { topic: Topic::Market, partition, source });
+                }
                 Err(error) => {
                     tracing::warn!(partition, %error, "reading the market failed; trying again");
                     tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
@@ -175,7 +185,7 @@ impl Followed {
         let mut calendar = false;
         let mut noted: Vec<MarketEvent> = Vec::new();
         {
-            let mut facts = self.facts.write();
+            let mut facts = self.write();
             let mut market = std::mem::take(&mut facts.market);
             for (key, seq, events, may_be_restored) in live {
                 if may_be_restored && market.seqs.get(&*key).is_some_and(|last| seq <= *last) {

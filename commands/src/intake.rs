@@ -138,7 +138,7 @@ impl<S: Subject> Intake<S> {
         let failed = |source| Error::Log { topic, partition, source };
         let tail = match self.requests.tail(topic, partition).await {
             // What is lost does not come back by claiming again.
-            Err(error) if ends(&error) => {
+            Err(error) if error.ends_following() => {
                 return Err(Error::Requests { topic, partition, reason: error.to_string() });
             }
             tail => tail.map_err(failed)?,
@@ -264,7 +264,7 @@ impl<S: Subject> Reader<S> {
             let batch = match records.next().await {
                 Ok(batch) => batch,
                 Err(event_log::Error::Closed) => return Ok(()),
-                Err(error) if ends(&error) => {
+                Err(error) if error.ends_following() => {
                     return Err(self.unanswerable(requests::named(error, topic).to_string()));
                 }
                 Err(error) => {
@@ -340,10 +340,4 @@ impl<S: Subject> Reader<S> {
         }
         wanted.len() <= self.answers.partitions(Topic::Market) as usize
     }
-}
-
-/// Whether following cannot go on.
-fn ends(error: &event_log::Error) -> bool {
-    use event_log::Error as Log;
-    matches!(error, Log::Cut { .. } | Log::Record { .. } | Log::Topics { .. } | Log::NoPartition { .. })
 }

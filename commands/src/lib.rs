@@ -42,6 +42,8 @@ mod facts;
 
 mod followed;
 
+mod halted;
+
 mod saved_market;
 
 mod lane;

@@ -87,6 +87,7 @@ impl Outside {
                 match records.next().await {
                     Ok(batch) => self.see(&mut reader, &batch)?,
                     Err(event_log::Error::Closed) => return Ok(()),
+                    Err(source) if source.ends_following() => return Err(failed(source)),
                     Err(_) => tokio::time::sleep(Duration::from_millis(RETRY_MS)).await,
                 }
             }
@@ -117,6 +118,7 @@ impl Outside {
                 batch = records.next() => match batch {
                     Ok(batch) => self.see(&mut reader, &batch)?,
                     Err(event_log::Error::Closed) => return Ok(()),
+                    Err(source) if source.ends_following() => return Err(failed(source)),
                     Err(_) => tokio::time::sleep(Duration::from_millis(RETRY_MS)).await,
                 },
                 _ = moved.changed() => {}

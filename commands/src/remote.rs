@@ -3,10 +3,11 @@
 use crate::{
     config::Config,
     courier::{Answering, Answers, Courier},
-    desk::{Desk, Halted},
+    desk::Desk,
     error::Error,
     facts::Facts,
     followed::Followed,
+    halted::{Halted, Part},
     known::Outcomes,
     lane::{Lane, Way},
     ledger::Ledger,
@@ -73,11 +74,11 @@ impl Opening {
             clock: Arc::clone(&config.clock),
             wait: config.wait,
             market_wait: config.market_wait,
-            halted: Arc::clone(&self.halted),
+            halted: self.halted.clone(),
         });
         if config.simulated_venue {
             let followed = Followed::new(log.partitions(Topic::Market), log.partitions(Topic::Ledger));
-            follow_market(&log, &config, Some(&self.requests), &followed, &mut self.tasks).await?;
+            follow_market(&log, &config, Some(&self.requests), &followed, (&self.halted, &mut self.tasks)).await?;
             simulate(&log, &config, &desk, &followed, &mut self.tasks);
         }
         Ok(desk)
@@ -107,6 +108,7 @@ impl Opening {
             let answers = courier.answers(partition);
             let (halted, halts) = oneshot::channel();
             ends.push((Arc::clone(&answers), log.tail(topic, partition).await.map_err(failed)?, halts));
+            self.halted.begin(Part::Answers, topic, partition);
             let following = Following { topic, partition, answers: Arc::clone(&answers), halted };
             let forget_every = self.config.snapshot_entries as u64;
             let answering = Answering {
@@ -122,7 +124,7 @@ impl Opening {
             let task = followers.spawn(answering.run::<S>());
             followings.insert(task.id(), following);
         }
-        self.tasks.push(tokio::spawn(watch_over(followers, followings, Arc::clone(&self.halted))));
+        self.tasks.push(tokio::spawn(watch_over(followers, followings, self.halted.clone())));
         for (partition, (answers, end, halts)) in (0..).zip(ends) {
             let failed = |source| Error::Log { topic, partition, source };
             tokio::select! {
@@ -154,20 +156,17 @@ async fn watch_over(
     while let Some(ended) = followers.join_next_with_id().await {
         let id = ended.as_ref().map_or_else(|panicked| panicked.id(), |(id, _)| *id);
         let Some(Following { topic, partition, answers, halted }) = followings.remove(&id) else { continue };
-        let why = match ended {
+        let error = match ended {
             Ok((_, Ok(()))) => continue,
             Ok((_, Err(error))) => Ok(error),
             Err(panicked) => Err(panicked),
         };
-        all_halted.lock().insert((topic, partition));
+        let why = error.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+        all_halted.note(Part::Answers, topic, partition, &why);
         answers.end();
-        match why {
-            Ok(error) => {
-                tracing::error!(%topic, partition, %error, "answers can be followed no further");
-                // Nobody waits for it once all is open.
-                drop(halted.send(error));
-            }
-            Err(panicked) => tracing::error!(%topic, partition, %panicked, "following answers ended badly"),
+        if let Ok(error) = error {
+            // Nobody waits for it once all is open.
+            drop(halted.send(error));
         }
     }
 }

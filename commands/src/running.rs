@@ -2,10 +2,11 @@
 
 use crate::{
     config::Config,
-    desk::{Desk, Halted},
+    desk::Desk,
     error::Error,
     facts::Facts,
     followed::Followed,
+    halted::{Halted, Part},
     intake::Inbox,
     known::Outcomes,
     lane::{Lane, Way},
@@ -72,7 +73,7 @@ impl Running {
 pub async fn start(log: Arc<dyn EventLog>, config: Config) -> Result<Running, Error> {
     check(&config)?;
     let (stop, stopped) = watch::channel(false);
-    let mut starting = Starting { log, config, stop: stopped, writers: Vec::new(), others: Vec::new() };
+    let mut starting = Starting { log, config, stop: stopped, writers: Vec::new(), others: Vec::new(), halted: Halted::default() };
     match starting.desk().await {
         Ok(desk) => Ok(Running { desk, stop, writers: starting.writers, others: starting.others }),
         Err(error) => {
@@ -107,6 +108,7 @@ struct Starting {
     stop: watch::Receiver<bool>,
     writers: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
+    halted: Halted,
 }
 
 impl Starting {
@@ -118,7 +120,7 @@ impl Starting {
             self.lane(market_partitions, |p| Facts::new(p, market_partitions, &config), read_market_outcome).await?;
         let simulations = if config.simulated_venue { log.partitions(Topic::Ledger) } else { 0 };
         let followed = Followed::new(market_partitions, simulations);
-        follow_market(&log, &config, None, &followed, &mut self.others).await?;
+        follow_market(&log, &config, None, &followed, (&self.halted, &mut self.others)).await?;
         let ledger_partitions = log.partitions(Topic::Ledger);
         let ledger = self
             .lane(ledger_partitions, |_| Ledger::new(Arc::clone(&followed), &config, ledger_partitions), read_outcome)
@@ -131,7 +133,7 @@ impl Starting {
             clock: Arc::clone(&config.clock),
             wait: config.wait,
             market_wait: config.market_wait,
-            halted: Halted::default(),
+            halted: self.halted.clone(),
         });
         simulate(&log, &config, &desk, &followed, &mut self.others);
         Ok(desk)
@@ -222,7 +224,7 @@ pub(crate) async fn follow_market(
     config: &Config,
     requests: Option<&Requests>,
     followed: &Arc<Followed>,
-    tasks: &mut Vec<JoinHandle<()>>,
+    (halted, tasks): (&Halted, &mut Vec<JoinHandle<()>>),
 ) -> Result<(), Error> {
     let partitions = log.partitions(Topic::Market);
     let failed = |partition| move |source| Error::Log { topic: Topic::Market, partition, source };
@@ -240,12 +242,14 @@ pub(crate) async fn follow_market(
         let beginning = followed.begin(partition, saved);
         let following = Arc::clone(followed).follow(Arc::clone(log), partition, beginning);
         let fails = fails.clone();
-        tasks.push(tokio::spawn(async move {
-            if let Err(error) = following.await {
-                tracing::error!(partition, %error, "the market can be followed no further");
+        tasks.push(halted.spawn(Part::Market, (Topic::Market, partition), async move {
+            let ended = following.await;
+            ended.map_err(|error| {
+                let why = error.to_string();
                 // Nobody waits for it once all is folded.
                 drop(fails.try_send(error));
-            }
+                why
+            })
         }));
     }
     drop(fails);
@@ -254,7 +258,10 @@ pub(crate) async fn follow_market(
     let (mut left, mut until) = (followed.left_to(&ends), stalls());
     while left > 0 {
         tokio::select! {
+            // First why, if it is known, as it is of all but a panic.
+            biased;
             failure = failures.recv() => return Err(failure.unwrap_or(failed(0)(event_log::Error::Closed))),
+            () = halted.any(Part::Market) => return Err(Error::Config("following the market ended badly, as logged")),
             on = timeout_at(until, moved.changed()) => if on.is_err() {
                 return Err(Error::Config("the market could not be folded: nothing more of it was read"));
             },
@@ -286,10 +293,8 @@ pub(crate) fn simulate(
             venue: Venue::new(config.calendar, config.partial_fills_seed),
             registrar: Registrar::new(config.calendar, Arc::clone(&config.policy)),
         };
-        tasks.push(tokio::spawn(async move {
-            if let Err(error) = outside.run().await {
-                tracing::error!(partition, %error, "the simulated venue halts");
-            }
+        tasks.push(desk.halted.spawn(Part::Venue, (Topic::Ledger, partition), async move {
+            outside.run().await.map_err(|error| error.to_string())
         }));
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     error::Error,
     facts::Facts,
     followed::Followed,
+    halted::Halted,
     intake::{Inbox, Intake},
     ledger::Ledger,
     queue::queue,
@@ -38,12 +39,19 @@ pub struct Writing {
     served: watch::Receiver<BTreeSet<Partition>>,
     tending: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
+    halted: Halted,
 }
 
 impl Writing {
     /// The partitions whose writers have folded them, claimed them, and answer.
     pub fn served(&self) -> watch::Receiver<BTreeSet<Partition>> {
         self.served.clone()
+    }
+
+    /// Says whether the market is still followed, which all decisions go by; in words, which of its partitions is not.
+    pub fn following(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+        let halted = self.halted.clone();
+        move || halted.is_empty()
     }
 
     /// Lets what is under way land and ends all writers.
@@ -75,15 +83,15 @@ pub async fn write(
 ) -> Result<Writing, Error> {
     check(&config)?;
     let followed = Followed::new(log.partitions(Topic::Market), 0);
-    let mut others = Vec::new();
-    if let Err(error) = follow_market(&log, &config, Some(&requests), &followed, &mut others).await {
+    let (halted, mut others) = (Halted::default(), Vec::new());
+    if let Err(error) = follow_market(&log, &config, Some(&requests), &followed, (&halted, &mut others)).await {
         others.iter().for_each(JoinHandle::abort);
         return Err(error);
     }
     let (stop, stopped) = watch::channel(false);
     let (serving, served) = watch::channel(BTreeSet::new());
     let tending = Tending { log, requests, config, followed, given, stopped, serving, writers: HashMap::new() };
-    Ok(Writing { stop, served, tending: tokio::spawn(tending.run()), others })
+    Ok(Writing { stop, served, tending: tokio::spawn(tending.run()), others, halted })
 }
 
 /// How a writer ended.

@@ -318,6 +318,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether following cannot go on, however often it is tried: records are lost, or none of ours.
+    pub fn ends_following(&self) -> bool {
+        matches!(self, Error::Cut { .. } | Error::Record { .. } | Error::Topics { .. } | Error::NoPartition { .. })
+    }
+
     /// Whether the same append may be tried again as it is.
     pub fn is_retryable(&self) -> bool {
         match self {

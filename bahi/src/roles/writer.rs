@@ -53,8 +53,9 @@ async fn serve(config: Config, every_partition: bool) -> Result<(), Error> {
     let database = super::database(&config).await?;
     let settings = product::writer_config(&config, super::snapshots(&database, &log));
     let writing = commands::write(Arc::clone(&log.answers), log.requests.clone(), settings, given()).await?;
-    let (given, served) = (given(), writing.served());
+    let (given, served, following) = (given(), writing.served(), writing.following());
     let ready = move || {
+        following()?;
         let (given, served) = (given.borrow(), served.borrow());
         match given.iter().filter(|partition| !served.contains(partition)).count() {
             0 => Ok(()),
