@@ -61,7 +61,9 @@ Examples:
   bahi bench soak --scale 100 a hundredth of the soak, which takes some 15 minutes in whole
 
 The server and the load share this machine. Nothing is limited per account, tokens are
-verified, each append is synced, only what succeeded counts, and the ledger is verified at the end.";
+verified, only what succeeded counts, and the ledger is verified at the end. In a folder each
+append is synced to the disk; on brokers each record has one copy, and whether a broker waits
+for its disk is its own setting: Kafka's default is not to.";
 
 /// Measure: log, orders, project, cluster, takeover, replay, query or soak; without a name, list them
 #[derive(clap::Args)]
