@@ -20,7 +20,7 @@ Flags win over BAHI_* variables, those over the file, that over the defaults.";
 pub struct Args {
     #[command(flatten)]
     flags: config::Flags,
-    /// Check them for `api`, `writer` and `venue`, not for `serve`
+    /// Check them for `api`, not for `serve`: other roles need no key, and `projector` and `rebuild` a database
     #[arg(long)]
     cluster: bool,
 }

@@ -87,7 +87,7 @@ macro_rules! settings {
 settings! {
     /// The folder that holds the ledger, or with Kafka the signing key; made at first start
     data: PathBuf = "", "BAHI_DATA_DIR", "DIR", |text| Ok(PathBuf::from(text));
-    /// Some of the Kafka brokers that hold the log, by commas; for `api`, `writer` and `venue`
+    /// Some of the Kafka brokers that hold the log, by commas; for `api`, `writer`, `projector`, `venue` and `rebuild`
     brokers: Option<String> = "", "BAHI_KAFKA_BROKERS", "HOST:PORT", |text| Ok((!text.is_empty()).then(|| text.to_owned()));
     /// What the log's topics are called before their dot
     topic_prefix: String = "bahi", "BAHI_TOPIC_PREFIX", "PREFIX", |text| Ok(text.to_owned());
