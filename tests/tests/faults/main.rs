@@ -138,13 +138,15 @@ impl Cluster {
         thread::sleep(Duration::from_millis(self.random.random_range(STEADY_MS)));
     }
 
-    /// Orders answered a second while the load runs for a while that the seed chooses.
-    fn rate(&mut self, load: &Load) -> u64 {
+    /// Lets the load run for a while that the seed chooses, and looks that enough orders are answered a second by then.
+    fn loaded(&mut self, fault: &str, load: &Load) {
         self.steady(load);
         let (began, before) = (Instant::now(), load.acknowledged());
         self.steady(load);
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        (load.acknowledged() - before) * 1_000 / millis.max(1)
+        let rate = (load.acknowledged() - before) * 1_000 / millis.max(1);
+        eprintln!("{fault}: {rate} orders answered a second before it");
+        assert!(rate >= ANSWERED || !is_measured(), "{rate} orders a second are too few");
     }
 
     /// Waits until every caller has answers again, and says how long that took.
@@ -253,9 +255,7 @@ fn kill_and_restart(service: &str) {
 fn tell(fault: &str, strike: impl FnOnce(&mut Cluster) -> Instant) -> Held {
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
-    let rate = cluster.rate(&load);
-    eprintln!("{fault}: {rate} orders answered a second before it");
-    assert!(rate >= ANSWERED || !is_measured(), "{rate} orders a second are too few");
+    cluster.loaded(fault, &load);
     let since = strike(&mut cluster);
     let recovered = cluster.recovered(&load, since);
     cluster.steady(&load);
@@ -356,7 +356,7 @@ fn tell_of_redis(fault: &str, strike: impl FnOnce()) {
         });
     };
     is_used(&cluster.apis);
-    cluster.steady(&load);
+    cluster.loaded(fault, &load);
     let when = Instant::now();
     strike();
     let recovered = cluster.recovered(&load, when);
@@ -446,9 +446,7 @@ fn a_writer_that_wakes_after_others_took_its_partitions_changes_nothing() {
     }
     let mut cluster = Cluster::start(fault);
     let load = cluster.load();
-    let rate = cluster.rate(&load);
-    eprintln!("{fault}: {rate} orders answered a second before it");
-    assert!(rate >= ANSWERED || !is_measured(), "{rate} orders a second are too few");
+    cluster.loaded(fault, &load);
     let mut judge = Judge::of(&cluster.topics);
     let (mut longest, mut of_sleepers) = (Duration::ZERO, 0);
     for sleep in 1..=SLEEPS_MAX {
