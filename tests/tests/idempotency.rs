@@ -1,10 +1,11 @@
-//! One key, one outcome: sent again, at once, across a restart and a kill, and with other content.
+//! One key, one outcome: sent again, at once, across a restart and a kill, with other content, and when it comes late.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::thread;
 use tests::{
-    Reply,
+    Reply, Server, cluster,
     story::{Story, limit_order},
+    wait_until,
 };
 
 /// How many callers send the same command at once.
@@ -160,4 +161,49 @@ fn a_repeated_item_of_a_batch_is_answered_as_before() {
         |reply: &Reply| reply.rows().iter().map(|row| (row["status"].clone(), row["body"].clone())).collect::<Vec<_>>();
     assert_eq!(bodies(&first), bodies(&again));
     assert_eq!(client.get("/v1/accounts/ACC1/orders").rows().len(), 2);
+}
+
+/// A writer is stopped while its api goes on, so this is told of processes alone.
+#[test]
+fn an_outcome_that_comes_too_late_for_its_answer_is_found_where_that_said_and_stays_the_only_one() {
+    if !cluster::is_wanted() {
+        eprintln!("skipped: one process has no writer apart: `make test-cluster` tells it");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mut server = Server::start_with(folder.path(), &["--calendar", "always-open"], &[("BAHI_WAIT_MS", "300")]);
+    let operator = server.operator();
+    // A busy machine, too, may be slower than the api waits.
+    let opened = wait_until("the account to be opened", || {
+        let reply = operator.post_as("open", "/v1/accounts", json!({ "account": "ACC1" }));
+        Some(reply).filter(|reply| reply.status != 202)
+    });
+    opened.must_be(201);
+    let sent = [("deposits", "100.00"), ("withdrawals", "1000.00")];
+    let send = |(what, amount): (&str, &str)| {
+        let body: Value = json!({ "amount": amount });
+        operator.post_as(&format!("late-{what}"), &format!("/v1/accounts/ACC1/cash/{what}"), body)
+    };
+    let ask = |place: &str| operator.ask("GET", place, &[], None);
+    let writer = &server.beside()[0];
+    writer.signal("STOP");
+    let places = sent.map(|sent| {
+        let pending = send(sent).must_be(202);
+        let place = pending.header("location").expect("it says where to ask").to_owned();
+        assert_eq!(pending.text_at("/location"), place);
+        assert_eq!(ask(&place).must_be(404).text_at("/code"), "unknown_command");
+        place
+    });
+    writer.signal("CONT");
+    for (sent, (place, status)) in sent.into_iter().zip(places.iter().zip([201, 422])) {
+        let found = wait_until("the outcome to be where the answer said", || {
+            Some(ask(place)).filter(|reply| reply.status != 404)
+        });
+        let found = found.must_be(200);
+        let again = send(sent).must_be(status);
+        assert_eq!(again.text, found.text, "of {place}");
+        assert_eq!(again.header("idempotency-replayed"), Some("true"), "{:?}", again.headers);
+    }
+    assert_eq!(operator.get("/v1/accounts/ACC1/cash").text_at("/settled"), "100.00", "each had one effect");
+    server.verify();
 }
