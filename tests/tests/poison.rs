@@ -8,9 +8,13 @@ use event_log::{
 };
 use serde_json::json;
 use tests::{
+    Server,
     cluster::{self, Topics, brokers},
     wait_until,
 };
+
+/// The views of accounts that fold what an entry says; the journal counts it unread.
+const FOLDED: [&str; 5] = ["orders", "trades", "portfolio", "pnl", "cash"];
 
 /// Appends what counts by the rule and is no entry, behind all that this account's partition has, and says which that is.
 async fn poison(prefix: &str, account: &str) -> u32 {
@@ -43,11 +47,19 @@ async fn poison(prefix: &str, account: &str) -> u32 {
     partition
 }
 
+/// How far a projector says that a view is behind, in entries or seconds.
+fn lag(projector: &Server, unit: &str, view: &str, partition: u32) -> Option<f64> {
+    let name = format!("bahi_view_lag_{unit}{{view=\"{view}\",partition=\"{partition}\"}} ");
+    let counted = projector.anybody().get("/metrics").text;
+    counted.lines().find_map(|line| line.strip_prefix(name.as_str())?.parse().ok())
+}
+
 #[test]
 fn an_entry_that_cannot_be_read_stops_the_views_of_its_partition_and_no_other() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let topics = Topics::of(folder.path());
-    let role = |role: &str| topics.role(role, folder.path(), &["--calendar", "always-open"], &[]);
+    let (args, quick) = (["--calendar", "always-open"], [("BAHI_LAG_MAX_MS", "1000")]);
+    let role = |role: &str| topics.role(role, folder.path(), &args, &quick);
     let [writer, projector, api] = ["writer", "projector", "api"].map(role);
     let operator = api.operator();
     let cash = |account: &str| format!("/v1/accounts/{account}/cash");
@@ -62,10 +74,30 @@ fn an_entry_that_cannot_be_read_stops_the_views_of_its_partition_and_no_other() 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let poisoned = runtime.block_on(poison(topics.prefix(), &accounts[0]));
     let partition = |account: &str| partition_of(account, cluster::PARTITIONS as u32);
-    for view in ["orders", "trades", "portfolio", "pnl", "cash"] {
+    for view in FOLDED {
         let counted = format!("bahi_view_stops_total{{view=\"{view}\",partition=\"{poisoned}\"}} 1");
         wait_until("the stop of each view to be counted", || {
             projector.anybody().get("/metrics").text.lines().any(|line| line == counted).then_some(())
+        });
+    }
+    // It is told every second.
+    for view in FOLDED {
+        wait_until("a view that stopped to be told of as behind", || {
+            let of = |unit| lag(&projector, unit, view, poisoned);
+            (of("entries")? >= 1.0 && of("seconds")? > 0.0).then_some(())
+        });
+    }
+    let refused = wait_until("the projector to say that its views are behind", || {
+        projector.anybody().try_get("/readyz").filter(|reply| reply.status == 503)
+    });
+    let behind = format!("the views of bahi.ledger/{poisoned} are ");
+    assert!(refused.text_at("/detail").starts_with(&behind), "{}", refused.text);
+    assert!(projector.anybody().get("/metrics").text.contains("bahi_ready 0"));
+    let whole = (0..cluster::PARTITIONS as u32).filter(|partition| *partition != poisoned).map(|of| ("cash", of));
+    for (view, partition) in whole.chain([("journal", poisoned)]) {
+        wait_until("a view that goes on to be told of as such", || {
+            let of = |unit| lag(&projector, unit, view, partition);
+            (of("entries")? == 0.0 && of("seconds")? == 0.0).then_some(())
         });
     }
     let others = accounts.iter().filter(|account| partition(account) != poisoned).count();
