@@ -5,7 +5,7 @@ BENCHES := log orders replay query
 CLUSTER_BENCHES := project cluster
 TEST_FLAGS ?= --workspace --no-fail-fast
 # Stories of one process that are also told of processes around Kafka and PostgreSQL.
-CLUSTER_STORIES := bad_input both_times cash export funds idempotency kill9 ledger_runs openapi orders real_server square_off
+CLUSTER_STORIES := bad_input both_times cash export funds idempotency kill9 ledger_runs openapi orders real_server square_off tail
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-cluster faults equality lint bench bench-cluster fixture services services-down services-status

@@ -1,5 +1,6 @@
 //! `bahi tail`: entries in words, the last ones and those that come, beside a running server.
 
+use event_log::partition_of;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 use tests::{
-    binary,
+    binary, cluster,
     story::{SCHEME, SHARE, Story, limit_order, moment},
     wait_until,
 };
@@ -17,16 +18,19 @@ use tests::{
 /// The longest wait for a line that must come.
 const LINE_LIMIT: Duration = Duration::from_secs(30);
 
+/// The words that read the log of a story.
+fn tail_of<'a>(story: &'a Story, args: &[&'a str]) -> Vec<&'a str> {
+    ["tail"].into_iter().chain(story.server.log()).chain(args.iter().copied()).collect()
+}
+
 fn tail(story: &Story, args: &[&str]) -> Vec<String> {
-    let mut all = vec!["tail", "--data", story.data()];
-    all.extend(args);
-    binary::run(&all).succeeded().lines().map(str::to_owned).collect()
+    binary::run(tail_of(story, args)).succeeded().lines().map(str::to_owned).collect()
 }
 
 /// A following tail and its lines as they come.
 #[track_caller]
 fn following(story: &Story, args: &[&str]) -> (Child, Receiver<String>) {
-    let mut command = binary::command(["tail", "--data", story.data(), "--follow"].iter().chain(args));
+    let mut command = binary::command(tail_of(story, &[&["--follow"][..], args].concat()));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bahi can be started");
     let out = child.stdout.take().expect("it is piped");
     let (lines, seen) = channel();
@@ -116,13 +120,16 @@ fn json_lines_hold_the_entries_as_they_are_stored_from_an_offset_on() {
         .map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}")))
         .collect();
     assert_eq!(lines.len(), stored.rows().len());
+    // A folder has one partition.
+    let partitions = if cluster::is_wanted() { cluster::PARTITIONS as u32 } else { 1 };
+    let own = u64::from(partition_of("ACC1", partitions));
     for (line, item) in lines.iter().zip(stored.rows()) {
         assert_eq!((&line["offset"], &line["entry"]), (&item["offset"], &item["entry"]));
-        assert_eq!((line["topic"].as_str(), line["partition"].as_u64()), (Some("bahi.ledger"), Some(0)));
+        assert_eq!((line["topic"].as_str(), line["partition"].as_u64()), (Some("bahi.ledger"), Some(own)));
     }
     let second = stored.rows()[1]["offset"].to_string();
     assert_eq!(tail(&story, &["--account", "ACC1", "--from", &second, "--json"]).len(), 1);
-    let nobody = binary::run(["tail", "--data", story.data(), "--account", "NOBODY"]);
+    let nobody = binary::run(tail_of(&story, &["--account", "NOBODY"]));
     assert_eq!(nobody.failed(), "bahi: NOBODY: no such account in this ledger\n");
 }
 
@@ -144,7 +151,7 @@ fn a_follower_tells_what_comes_and_ends_well_when_it_is_interrupted() {
 fn a_follower_whose_reader_is_gone_ends_without_waiting_for_another_entry() {
     let story = Story::begin();
     story.investor("ACC1", "10.00");
-    let mut command = binary::command(["tail", "--data", story.data(), "--follow"]);
+    let mut command = binary::command(tail_of(&story, &["--follow"]));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bahi can be started");
     let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
     let mut line = String::new();
