@@ -9,6 +9,7 @@ mod replay;
 mod soak;
 mod takeover;
 
+mod bytes;
 mod conditions;
 mod disk;
 mod http;

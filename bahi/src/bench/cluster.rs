@@ -2,12 +2,12 @@
 //! projector as processes, brokers, database, Redis and the load on one machine.
 
 use super::{
-    Bench, disk,
+    Bench, bytes, disk,
     load::{self, Pace, Requests, Shape},
     orders::{self, Batches, Singles},
     place::Place,
     population,
-    report::{Measure, Report},
+    report::{Bytes, Measure, Report},
     server::{self, Server},
     zipf::Spread,
 };
@@ -37,11 +37,12 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
     let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
-    let results = place.with(PARTITIONS, async |url| measure(bench, &place, url, folder.path()).await).await?;
-    Ok(Report { bench: "cluster", results, fdatasync_ms, load, bytes_per_entry: None, memory: None, verify: "clean" })
+    let measured = place.with(PARTITIONS, async |url| measure(bench, &place, url, folder.path()).await).await;
+    let (results, bytes) = measured?;
+    Ok(Report { bytes: Some(bytes), ..Report::new("cluster", results, fdatasync_ms, load) })
 }
 
-async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result<Vec<Measure>, Error> {
+async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result<(Vec<Measure>, Bytes), Error> {
     let roles = Roles::start(place, url, data).await?;
     let minter = Minter::open(data, None)?;
     let operator = minter.mint(Role::Operator, &[])?;
@@ -72,7 +73,7 @@ async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result
     let words = words.into_iter().chain(place.flags()).map(OsStr::new);
     server::output_of(&words.collect::<Vec<_>>()).await?;
     roles.stop().await?;
-    Ok(results)
+    Ok((results, bytes::of_all(place).await?))
 }
 
 /// One of each.

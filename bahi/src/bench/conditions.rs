@@ -4,7 +4,7 @@
 use super::{
     Bench, disk,
     load::{self, Requests, Shape},
-    report::{Measure, Report},
+    report::{Bytes, Measure, Report},
     server::{self, Server},
 };
 use crate::{
@@ -85,8 +85,7 @@ impl Conditions {
                 entries += log.tail(topic, partition).await?;
             }
         }
-        let bytes_per_entry = Some(disk::bytes_of(self.folder.path())? / entries.max(1));
-        let (fdatasync_ms, load) = (self.fdatasync_ms, self.load);
-        Ok(Report { bench, results, fdatasync_ms, load, bytes_per_entry, memory: None, verify: "clean" })
+        let bytes = Some(Bytes::on_disk(disk::bytes_of(self.folder.path())?, entries));
+        Ok(Report { bytes, ..Report::new(bench, results, self.fdatasync_ms, self.load) })
     }
 }

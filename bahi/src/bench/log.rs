@@ -5,7 +5,7 @@
 use super::{
     Bench, disk,
     load::{LATENCY_DIGITS, LATENCY_US_MAX},
-    report::{Measure, Report},
+    report::{Bytes, Measure, Report},
 };
 use crate::{clock, error::Error, wire};
 use event_log::{
@@ -42,21 +42,13 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
     let (path, brokers) = (folder.path().to_owned(), bench.brokers.clone());
     // The writers use all processors, so they run on a runtime of their own.
-    let (result, bytes_per_entry) = tokio::task::spawn_blocking(move || measured(&path, brokers.as_deref()))
+    let (result, bytes) = tokio::task::spawn_blocking(move || measured(&path, brokers.as_deref()))
         .await
         .map_err(|why| Error::Usage(format!("the writers ended badly: {why}")))??;
-    Ok(Report {
-        bench: "log",
-        results: vec![result],
-        fdatasync_ms,
-        load,
-        bytes_per_entry,
-        memory: None,
-        verify: "clean",
-    })
+    Ok(Report { bytes, ..Report::new("log", vec![result], fdatasync_ms, load) })
 }
 
-fn measured(folder: &Path, brokers: Option<&str>) -> Result<(Measure, Option<u64>), Error> {
+fn measured(folder: &Path, brokers: Option<&str>) -> Result<(Measure, Option<Bytes>), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match brokers {
@@ -65,7 +57,7 @@ fn measured(folder: &Path, brokers: Option<&str>) -> Result<(Measure, Option<u64
                 let log = wire::open_to_write(folder, None, None).await?;
                 let (measure, appended) = appends("append_256", log.port()).await?;
                 log.close().await;
-                Ok((measure, Some(disk::bytes_of(folder)? / appended.max(1))))
+                Ok((measure, Some(Bytes::on_disk(disk::bytes_of(folder)?, appended))))
             }
         }
     })

@@ -3,9 +3,9 @@
 #![expect(clippy::float_arithmetic, reason = "rates are measurements, not amounts")]
 
 use super::{
-    Bench, disk, making,
+    Bench, bytes, disk, making,
     place::Place,
-    report::{Measure, Report},
+    report::{Bytes, Measure, Report},
 };
 use crate::{clock, error::Error, replay::cpu_seconds, wire};
 use event_log::{EventLog, Topic, kafka::Kafka, postgres::Database};
@@ -41,12 +41,12 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(place.with(PARTITIONS, async |url| measure_all(&place, url).await))
     });
-    let (results, told) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
+    let (results, told, bytes) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
     told.iter().for_each(|line| bench.tell(line));
-    Ok(Report { bench: "project", results, fdatasync_ms, load, bytes_per_entry: None, memory: None, verify: "clean" })
+    Ok(Report { bytes: Some(bytes), ..Report::new("project", results, fdatasync_ms, load) })
 }
 
-type Measured = (Vec<Measure>, Vec<String>);
+type Measured = (Vec<Measure>, Vec<String>, Bytes);
 
 async fn measure_all(place: &Place, url: &str) -> Result<Measured, Error> {
     let open = async || Ok::<_, Error>(Arc::new(Kafka::open(&place.brokers, &place.name).await?));
@@ -89,7 +89,7 @@ async fn measure_all(place: &Place, url: &str) -> Result<Measured, Error> {
     let compared = compared.elapsed().as_secs_f64();
     let pause = rebuild.switch().await?.pause.as_secs_f64() * 1_000.0;
     told.push(format!("compared in {compared:.1} s without holding anybody up, switched in {pause:.0} ms"));
-    Ok((results, told))
+    Ok((results, told, bytes::of_all(place).await?))
 }
 
 fn measure(name: &str, per_second: f64) -> Measure {

@@ -3,7 +3,7 @@
 
 use super::{
     Bench, disk, making,
-    report::{Measure, Report},
+    report::{Bytes, Measure, Report},
     server,
 };
 use crate::{error::Error, wire};
@@ -35,7 +35,7 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
         .await
         .map_err(|why| Error::Usage(format!("making the log ended badly: {why}")))??;
     bench.tell(&format!("{entries} entries made"));
-    let bytes_per_entry = Some(disk::bytes_of(folder.path())? / entries.max(1));
+    let bytes = Some(Bytes::on_disk(disk::bytes_of(folder.path())?, entries));
     let data = [OsStr::new("--data"), folder.path().as_os_str()];
     let started = Instant::now();
     let text = server::output_of(&[OsStr::new("replay"), data[0], data[1], OsStr::new("--json")]).await?;
@@ -55,7 +55,7 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     };
     let results =
         vec![measure("cold_replay", wall.as_secs_f64()), measure("cold_replay_per_core", replayed.cpu_seconds)];
-    Ok(Report { bench: "replay", results, fdatasync_ms, load, bytes_per_entry, memory: None, verify: "clean" })
+    Ok(Report { bytes, ..Report::new("replay", results, fdatasync_ms, load) })
 }
 
 /// Makes the log and gives the number of its records.

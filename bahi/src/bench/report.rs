@@ -80,6 +80,24 @@ impl Memory {
     }
 }
 
+/// Bytes of each entry.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bytes {
+    /// In the mean.
+    #[serde(rename = "bytes_per_entry")]
+    pub per_entry: u64,
+    /// Which these are, where they are not those on disk, indexes and all: what a broker's disk holds is not known.
+    #[serde(rename = "bytes_of", skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+}
+
+impl Bytes {
+    /// Those on disk.
+    pub fn on_disk(all: u64, entries: u64) -> Bytes {
+        Bytes { per_entry: all / entries.max(1), of: None }
+    }
+}
+
 /// All of one bench.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -93,9 +111,12 @@ pub struct Report {
     /// The load average of the last minute, before the bench.
     #[serde(serialize_with = "rounded")]
     pub load: f64,
-    /// Bytes on disk for each entry, indexes and all; not known of a broker's.
+    /// Bytes of each entry.
+    #[serde(flatten)]
+    pub bytes: Option<Bytes>,
+    /// Whether accounts were kept in Redis meanwhile, where they can be.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes_per_entry: Option<u64>,
+    pub redis: Option<bool>,
     /// What a soak saw of memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
@@ -104,6 +125,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of a bench whose ledger verified, with nothing said of bytes, Redis and memory.
+    pub fn new(bench: &'static str, results: Vec<Measure>, fdatasync_ms: f64, load: f64) -> Report {
+        Report { bench, results, fdatasync_ms, load, bytes: None, redis: None, memory: None, verify: "clean" }
+    }
+
     /// Prints it.
     ///
     /// # Errors
@@ -122,9 +148,13 @@ impl Report {
         if let Some(memory) = &self.memory {
             memory.print()?;
         }
-        let bytes = self.bytes_per_entry.map_or_else(String::new, |bytes| format!(" {bytes} bytes per entry,"));
+        let bytes = self.bytes.as_ref().map_or_else(String::new, |Bytes { per_entry, of }| {
+            let of = of.as_ref().map_or_else(String::new, |of| format!(" ({of})"));
+            format!(" {per_entry} bytes per entry{of},")
+        });
+        let redis = self.redis.map_or("", |redis| if redis { " Redis: yes," } else { " Redis: none," });
         out::say(&format!(
-            "fdatasync {:.2} ms, load average {:.2} before,{bytes} verify {}",
+            "fdatasync {:.2} ms, load average {:.2} before,{bytes}{redis} verify {}",
             self.fdatasync_ms, self.load, self.verify
         ))
     }
@@ -170,18 +200,17 @@ mod tests {
     fn the_line_has_the_names_that_the_contract_gives() {
         let measure =
             |name: &str, p50_ms| Measure { name: name.to_owned(), per_second: 12_345.678, p50_ms, p99_ms: p50_ms };
-        let report = Report {
-            bench: "orders",
-            results: vec![measure("single_zipf", Some(1.234)), measure("bare", None)],
-            fdatasync_ms: 0.5,
-            load: 0.25,
-            bytes_per_entry: Some(812),
-            memory: None,
-            verify: "clean",
-        };
+        let results = vec![measure("single_zipf", Some(1.234)), measure("bare", None)];
+        let report = Report { bytes: Some(Bytes::on_disk(8120, 10)), ..Report::new("orders", results, 0.5, 0.25) };
         assert_eq!(
             serde_json::to_string(&report).expect("it serializes"),
             r#"{"bench":"orders","results":[{"name":"single_zipf","per_second":12345.68,"p50_ms":1.23,"p99_ms":1.23},{"name":"bare","per_second":12345.68}],"fdatasync_ms":0.5,"load":0.25,"bytes_per_entry":812,"verify":"clean"}"#
+        );
+        let bytes = Some(Bytes { per_entry: 900, of: Some("key and value".to_owned()) });
+        let report = Report { bytes, redis: Some(true), ..Report::new("cluster", vec![], 0.5, 0.25) };
+        assert_eq!(
+            serde_json::to_string(&report).expect("it serializes"),
+            r#"{"bench":"cluster","results":[],"fdatasync_ms":0.5,"load":0.25,"bytes_per_entry":900,"bytes_of":"key and value","redis":true,"verify":"clean"}"#
         );
         assert_eq!(grouped(12_345.6), "12,346");
         assert_eq!(grouped(999.0), "999");

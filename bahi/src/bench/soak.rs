@@ -9,7 +9,7 @@ use super::{
     Bench, disk,
     http::{self, Connection},
     population::{INSTRUMENTS, PRICE, instrument},
-    report::{Measure, Memory, Report},
+    report::{Bytes, Measure, Memory, Report},
     server::{self, Server},
 };
 use crate::{
@@ -122,9 +122,9 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
         p99_ms: None,
     };
     let results = vec![rate("made", made.entries, making), rate("orders", orders, ordering)];
-    let bytes_per_entry = Some(disk::bytes_of(folder.path())? / entries.max(1));
+    let bytes = Some(Bytes::on_disk(disk::bytes_of(folder.path())?, entries));
     let memory = Some(Memory { ready_s, ready_bytes, ready_peak_bytes, peak_bytes, samples });
-    Ok(Report { bench: "soak", results, fdatasync_ms, load, bytes_per_entry, memory, verify: "clean" })
+    Ok(Report { bytes, memory, ..Report::new("soak", results, fdatasync_ms, load) })
 }
 
 /// A ledger that was made, and its first order.

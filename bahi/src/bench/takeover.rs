@@ -4,11 +4,11 @@
 #![expect(clippy::float_arithmetic, reason = "times are measurements, not amounts")]
 
 use super::{
-    Bench, disk,
+    Bench, bytes, disk,
     making::by,
     place::Place,
     population,
-    report::{Measure, Report},
+    report::{Bytes, Measure, Report},
     server::{self, Server},
 };
 use crate::{
@@ -74,9 +74,9 @@ pub async fn run(bench: &Bench, scale: u32, market_entries: usize) -> Result<Rep
         let size = Size::of(scale.max(1) as usize, market_entries);
         runtime.block_on(place.with(1, async |url| measure(&place, url, &path, &size).await))
     });
-    let (results, told) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
+    let (results, told, bytes) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
     told.iter().for_each(|line| bench.tell(line));
-    Ok(Report { bench: "takeover", results, fdatasync_ms, load, bytes_per_entry: None, memory: None, verify: "clean" })
+    Ok(Report { bytes: Some(bytes), ..Report::new("takeover", results, fdatasync_ms, load) })
 }
 
 /// How much there is of what.
@@ -95,7 +95,9 @@ impl Size {
     }
 }
 
-async fn measure(place: &Place, url: &str, data: &Path, size: &Size) -> Result<(Vec<Measure>, Vec<String>), Error> {
+type Measured = (Vec<Measure>, Vec<String>, Bytes);
+
+async fn measure(place: &Place, url: &str, data: &Path, size: &Size) -> Result<Measured, Error> {
     let began = Instant::now();
     let (made, made_of_market) = make(place, url, size).await?;
     let making = began.elapsed();
@@ -164,7 +166,7 @@ async fn measure(place: &Place, url: &str, data: &Path, size: &Size) -> Result<(
     third.stop().await?;
     let words: Vec<&OsStr> = ["verify"].into_iter().chain(place.flags()).map(OsStr::new).collect();
     server::output_of(&words).await?;
-    Ok((results, told))
+    Ok((results, told, bytes::of_last(place).await?))
 }
 
 /// Snapshots in the database.
