@@ -6,6 +6,7 @@ use super::{
     Bench, bytes, disk, making,
     place::Place,
     report::{Bytes, Measure, Report},
+    server,
 };
 use crate::{clock, error::Error, replay::cpu_seconds, wire};
 use event_log::{EventLog, Topic, kafka::Kafka, postgres::Database};
@@ -14,6 +15,7 @@ use projections::{
     postgres::{Postgres, Projector, Rebuild, RowsFrom},
 };
 use std::{
+    ffi::OsStr,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -30,7 +32,7 @@ const FOLD_WAIT: Duration = Duration::from_secs(300);
 /// Measures.
 ///
 /// # Errors
-/// When brokers or database cannot be used, or what was folded is not what was recorded.
+/// When brokers or database cannot be used, what was folded is not what was recorded, or the ledger does not verify.
 pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let place = Place::of(bench)?;
     let load = disk::load_average();
@@ -89,6 +91,8 @@ async fn measure_all(place: &Place, url: &str) -> Result<Measured, Error> {
     let compared = compared.elapsed().as_secs_f64();
     let pause = rebuild.switch().await?.pause.as_secs_f64() * 1_000.0;
     told.push(format!("compared in {compared:.1} s without holding anybody up, switched in {pause:.0} ms"));
+    let words: Vec<&OsStr> = ["verify"].into_iter().chain(place.flags()).map(OsStr::new).collect();
+    server::output_of(&words).await?;
     Ok((results, told, bytes::of_all(place).await?))
 }
 
