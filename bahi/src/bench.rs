@@ -17,6 +17,7 @@ mod load;
 mod making;
 mod place;
 mod population;
+mod reader;
 mod report;
 mod server;
 mod zipf;
@@ -41,7 +42,10 @@ const BENCHES: [(&str, &str); 8] = [
     ("orders", "durable orders over HTTP: one by one (zipf, uniform, open loop), in batches of 100"),
     ("replay", "cold replay from process start, all views folded and hashed"),
     ("project", "all views into PostgreSQL by one projector, from brokers; then the rebuild of `orders`"),
-    ("cluster", "durable orders over HTTP through api, brokers, writer and projector as processes"),
+    (
+        "cluster",
+        "durable orders over HTTP through api, brokers, writer and projector as processes, accounts read meanwhile",
+    ),
     (
         "takeover",
         "how long until a writer serves 10,000,000 entries in one partition, after 2,000,000 of the market: started, killed",

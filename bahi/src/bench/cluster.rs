@@ -1,5 +1,5 @@
 //! `bahi bench cluster`: durable orders over HTTP through Kafka, seen in PostgreSQL and Redis meanwhile: api, writer and
-//! projector as processes, brokers, database, Redis and the load on one machine.
+//! projector as processes, brokers, database, Redis, the load and a reader on one machine.
 
 use super::{
     Bench, bytes, disk,
@@ -7,6 +7,7 @@ use super::{
     orders::{self, Batches, Singles},
     place::Place,
     population,
+    reader::Reader,
     report::{Bytes, Measure, Report},
     server::{self, Server},
     zipf::Spread,
@@ -28,10 +29,15 @@ const OPEN_PER_SECOND: u32 = 5_000;
 /// Connections of batches.
 const BATCH_CONNECTIONS: usize = 16;
 
+/// What a projector counts that writes an account to Redis, and an api that answers from there.
+const KEPT: &str = "bahi_redis_rows_total{outcome=\"kept\"}";
+const HIT: &str = "bahi_redis_reads_total{outcome=\"hit\"}";
+
 /// Measures.
 ///
 /// # Errors
-/// When brokers or database cannot be used, an order is refused, or the ledger does not verify.
+/// When brokers, database or Redis cannot be used, an order is refused, an account is not read, or the ledger does not
+/// verify.
 pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let place = Place::of(bench)?;
     let load = disk::load_average();
@@ -39,7 +45,8 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
     let measured = place.with(PARTITIONS, async |url| measure(bench, &place, url, folder.path()).await).await;
     let (results, bytes) = measured?;
-    Ok(Report { bytes: Some(bytes), ..Report::new("cluster", results, fdatasync_ms, load) })
+    let (bytes, redis) = (Some(bytes), Some(place.redis.is_some()));
+    Ok(Report { bytes, redis, ..Report::new("cluster", results, fdatasync_ms, load) })
 }
 
 async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result<(Vec<Measure>, Bytes), Error> {
@@ -50,23 +57,25 @@ async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result
     population::list_market(address, &operator).await?;
     population::open_accounts(address, &operator).await?;
     let tokens = population::tokens(&minter)?;
-    let single = orders::single_orders(&tokens);
-    let mut results = Vec::new();
-    let measured = Duration::from_secs(MEASURED_S);
-    let shapes = [
-        ("alone", Pace::Closed, 1),
-        ("single_uniform", Pace::Closed, SINGLE_CONNECTIONS),
-        ("single_open_5000", Pace::Open(OPEN_PER_SECOND), SINGLE_CONNECTIONS),
-    ];
-    for (number, (name, pace, connections)) in (1..).zip(shapes) {
-        let shape = Shape { name, connections, pace, measured };
-        results.push(roles.measure(bench, shape, Singles::new(&single, Spread::Uniform, number)).await?);
+    // Redis keeps accounts that are asked about.
+    let reader = Reader::new(address, &tokens);
+    reader.read_each().await?;
+    let before = roles.projector.counted(KEPT).await?;
+    let results = tokio::select! {
+        results = roles.measure_all(bench, &tokens) => results?,
+        error = reader.read_on() => return Err(error),
+    };
+    if place.redis.is_some() {
+        // By the projector: what somebody reads is kept without any order.
+        let kept = roles.projector.counted(KEPT).await?.saturating_sub(before);
+        if kept == 0 {
+            let why = "the Redis of --redis-url was given no account meanwhile: check the URL, and that it answers";
+            return Err(Error::Server(why.to_owned()));
+        }
+        let hits = roles.api.counted(HIT).await?;
+        bench.tell(&format!("Redis was given accounts {kept} times meanwhile, and answered {hits} reads"));
     }
-    let shape = Shape { name: "batch_100", connections: BATCH_CONNECTIONS, pace: Pace::Closed, measured };
-    results.push(roles.measure(bench, shape, Batches::new(&tokens)).await?);
-    // Last: what it leaves open in a few accounts would be carried through all that comes after it.
-    let shape = Shape { name: "single_zipf", connections: SINGLE_CONNECTIONS, pace: Pace::Closed, measured };
-    results.push(roles.measure(bench, shape, Singles::new(&single, Spread::Zipf, 0)).await?);
+    // It waits until the views have everything.
     let auditor = minter.mint(Role::Auditor, &[])?;
     let shown = format!("http://{address}");
     let words = ["verify", "--redecide", "--url", &shown, "--token", &auditor];
@@ -88,6 +97,28 @@ impl Roles {
         let role = |name| Server::start_role(name, data, place, url);
         let (writer, projector) = (role("writer").await?, role("projector").await?);
         Ok(Roles { api: role("api").await?, writer, projector })
+    }
+
+    /// All figures, one after the other.
+    async fn measure_all(&self, bench: &Bench, tokens: &[String]) -> Result<Vec<Measure>, Error> {
+        let single = orders::single_orders(tokens);
+        let mut results = Vec::new();
+        let measured = Duration::from_secs(MEASURED_S);
+        let shapes = [
+            ("alone", Pace::Closed, 1),
+            ("single_uniform", Pace::Closed, SINGLE_CONNECTIONS),
+            ("single_open_5000", Pace::Open(OPEN_PER_SECOND), SINGLE_CONNECTIONS),
+        ];
+        for (number, (name, pace, connections)) in (1..).zip(shapes) {
+            let shape = Shape { name, connections, pace, measured };
+            results.push(self.measure(bench, shape, Singles::new(&single, Spread::Uniform, number)).await?);
+        }
+        let shape = Shape { name: "batch_100", connections: BATCH_CONNECTIONS, pace: Pace::Closed, measured };
+        results.push(self.measure(bench, shape, Batches::new(tokens)).await?);
+        // Last: what it leaves open in a few accounts would be carried through all that comes after it.
+        let shape = Shape { name: "single_zipf", connections: SINGLE_CONNECTIONS, pace: Pace::Closed, measured };
+        results.push(self.measure(bench, shape, Singles::new(&single, Spread::Zipf, 0)).await?);
+        Ok(results)
     }
 
     /// Measures, and says how busy each was.

@@ -1,6 +1,9 @@
 //! A `bahi serve` of its own process to be measured, and the other subcommands as processes; knows no load.
 
-use super::place::Place;
+use super::{
+    http::{self, Connection},
+    place::Place,
+};
 use crate::error::Error;
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tokio::{
@@ -95,6 +98,18 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix(figure))?;
         let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kib << 10)
+    }
+
+    /// What it has counted so far under this name with its labels, as `/metrics` has them; 0 where it has counted nothing.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn counted(&self, name: &str) -> Result<u64, Error> {
+        let mut connection = Connection::open(self.address).await?;
+        let answer = connection.ask(&http::get("/metrics", "")).await?;
+        let shown = String::from_utf8_lossy(answer.body);
+        let count: Option<u64> = shown.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        Ok(count.unwrap_or_default())
     }
 
     /// Its CPU time so far; `None` where the system does not say.
