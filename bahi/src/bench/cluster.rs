@@ -75,7 +75,7 @@ async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result
         let hits = roles.api.counted(HIT).await?;
         bench.tell(&format!("Redis was given accounts {kept} times meanwhile, and answered {hits} reads"));
     }
-    // It waits until the views have everything.
+    // It waits until the views have everything, and compares them.
     let auditor = minter.mint(Role::Auditor, &[])?;
     let shown = format!("http://{address}");
     let words = ["verify", "--redecide", "--url", &shown, "--token", &auditor];

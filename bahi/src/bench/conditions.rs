@@ -59,10 +59,11 @@ impl Conditions {
         Ok(measure)
     }
 
-    /// Waits until the views have everything, verifies the ledger, stops the server and counts bytes.
+    /// Has `bahi verify` wait until the server's views have everything, compare them and verify the ledger; stops the
+    /// server and counts bytes.
     ///
     /// # Errors
-    /// When the ledger is not clean or the server ends badly.
+    /// When the ledger is not clean, a view is not what was recorded, or the server ends badly.
     pub async fn end(self, bench: &'static str, results: Vec<Measure>) -> Result<Report, Error> {
         let auditor = self.minter.mint(Role::Auditor, &[])?;
         let url = format!("http://{}", self.server.address);
