@@ -21,7 +21,7 @@ use domain::{
         parts::{self, Month, Name, Part},
     },
     policy::Policy,
-    rejection::Refusal,
+    rejection::{CommandRefused, Refusal},
     time::Timestamp,
 };
 use event_log::{Record, RecordKind, Stored, Topic, VALUE_BYTES_MAX, snapshot::Due};
@@ -215,8 +215,10 @@ impl Subject for Facts {
         encode_market_entry(&entry, &mut value);
         if value.len() > VALUE_BYTES_MAX {
             entry.command.body = Cow::Owned(RawValue::NULL.to_owned());
-            entry.outcome = schemas::Outcome::Refused;
-            entry.events = vec![refuse(undecodable(command).with("bytes", value.len()), now)];
+            if is_first(entry.outcome, refusal(&entry.events)) {
+                entry.outcome = schemas::Outcome::Refused;
+                entry.events = vec![refuse(undecodable(command).with("bytes", value.len()), now)];
+            }
             value.clear();
             encode_market_entry(&entry, &mut value);
         }
@@ -246,12 +248,17 @@ fn refuse(refusal: Refusal, now: Timestamp) -> MarketEvent {
     MarketEvent { effective_at: now, data: MarketEventData::CommandRefused(refusal.into()) }
 }
 
-/// What an entry adds to what is known by key.
-fn replayed(entry: &MarketEntry<'_>) -> Replayed {
-    let refused = match entry.events.as_slice() {
+/// The refusal, of events that are one.
+fn refusal(events: &[MarketEvent]) -> Option<&CommandRefused> {
+    match events {
         [MarketEvent { data: MarketEventData::CommandRefused(refused), .. }] => Some(refused),
         _ => None,
-    };
+    }
+}
+
+/// What an entry adds to what is known by key.
+fn replayed(entry: &MarketEntry<'_>) -> Replayed {
+    let refused = refusal(&entry.events);
     Replayed {
         key: Key(key_hash(SCOPE, entry.command.by.role, &entry.command.id)),
         content: content_of(&entry.command, refused),

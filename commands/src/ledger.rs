@@ -19,7 +19,7 @@ use domain::{
     ids::{AccountId, CommandId},
     market::Market,
     policy::Policy,
-    rejection::{Refusal, Rejection},
+    rejection::{CommandRefused, Refusal, Rejection},
     time::Timestamp,
 };
 use event_log::{
@@ -190,8 +190,8 @@ impl Subject for Ledger {
                     (Asked::Known(_), Some(refusal)) => book::refuse(refusal, now),
                     (Asked::Known(known), None) => decide(book, known, command, &context),
                 };
-                let refused = matches!(events.as_slice(), [Event { data: EventData::CommandRefused(_), .. }]);
-                let outcome = if refused { schemas::Outcome::Refused } else { schemas::Outcome::Accepted };
+                let outcome =
+                    if refusal(&events).is_some() { schemas::Outcome::Refused } else { schemas::Outcome::Accepted };
                 (outcome, None, events)
             }
         };
@@ -214,10 +214,12 @@ impl Subject for Ledger {
         let mut value = Vec::with_capacity(ENTRY_BYTES);
         encode_entry(&entry, &mut value);
         if value.len() > VALUE_BYTES_MAX {
-            // Neither the command nor what it would do can be kept: its hash is.
+            // Neither the command nor what it would do can be kept: its hash is, by the first under its key.
             entry.command.body = Cow::Owned(RawValue::NULL.to_owned());
-            entry.outcome = schemas::Outcome::Refused;
-            entry.events = book::refuse(undecodable(command).with("bytes", value.len()), now);
+            if is_first(entry.outcome, refusal(&entry.events)) {
+                entry.outcome = schemas::Outcome::Refused;
+                entry.events = book::refuse(undecodable(command).with("bytes", value.len()), now);
+            }
             value.clear();
             encode_entry(&entry, &mut value);
         }
@@ -297,12 +299,17 @@ impl Ledger {
     }
 }
 
-/// What an entry adds to what is known by key.
-fn replayed(entry: &Entry<'_>) -> Replayed {
-    let refused = match entry.events.as_slice() {
+/// The refusal, of events that are one.
+fn refusal(events: &[Event]) -> Option<&CommandRefused> {
+    match events {
         [Event { data: EventData::CommandRefused(refused), .. }] => Some(refused),
         _ => None,
-    };
+    }
+}
+
+/// What an entry adds to what is known by key.
+fn replayed(entry: &Entry<'_>) -> Replayed {
+    let refused = refusal(&entry.events);
     Replayed {
         key: Key(key_hash(entry.account.as_str(), entry.command.by.role, &entry.command.id)),
         content: content_of(&entry.command, refused),
@@ -349,15 +356,12 @@ fn calendar_mark(market: &Market, mode: CalendarMode) -> Vec<u8> {
 }
 
 /// Whether an entry is the first under its key: not a repeat, and not refused because the key was used before.
-pub(crate) fn is_first(outcome: schemas::Outcome, refused: Option<&domain::rejection::CommandRefused>) -> bool {
+pub(crate) fn is_first(outcome: schemas::Outcome, refused: Option<&CommandRefused>) -> bool {
     outcome != schemas::Outcome::Repeat && refused.is_none_or(|refused| refused.code != Rejection::IdempotencyKeyReused)
 }
 
 /// The hash of what a key was used for: of the body, unless the body itself could not be kept.
-pub(crate) fn content_of(
-    command: &CommandEnvelope<'_>,
-    refused: Option<&domain::rejection::CommandRefused>,
-) -> [u8; 16] {
+pub(crate) fn content_of(command: &CommandEnvelope<'_>, refused: Option<&CommandRefused>) -> [u8; 16] {
     refused
         .filter(|refused| refused.code == Rejection::Undecodable)
         .and_then(|refused| from_hex(refused.figures.get(HASH)?))

@@ -244,7 +244,7 @@ impl Keys {
         let code = asked.refused.map(|refused| refused.code);
         match (asked.outcome, code, known) {
             (Outcome::Repeat, _, Some((used_for, seq)))
-                if used_for == content && asked.first == Some(seq) && asked.is_silent =>
+                if (used_for == content || is_too_large(asked)) && asked.first == Some(seq) && asked.is_silent =>
             {
                 return Ok(Some(Again::NotDecided));
             }
@@ -269,10 +269,14 @@ impl Keys {
     }
 }
 
+/// Whether the command was too large for its entry, which says so in place of its body.
+fn is_too_large(asked: &Asked<'_>) -> bool {
+    asked.command.body.get() == "null"
+}
+
 /// A command that could not be decided is kept with the hash of what it was; without its body if it was too large.
 fn undecodable(asked: &Asked<'_>, content: &[u8; 16]) -> Result<(), Wrong> {
-    let is_kept = asked.command.body.get() != "null";
-    if asked.outcome == Outcome::Refused && (!is_kept || asked.command.content_hash() == *content) {
+    if asked.outcome == Outcome::Refused && (is_too_large(asked) || asked.command.content_hash() == *content) {
         return Ok(());
     }
     Err(differs(format!("it says that it could not be decided, but its command's hash is not {}", hex(content))))

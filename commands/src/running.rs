@@ -73,7 +73,8 @@ impl Running {
 pub async fn start(log: Arc<dyn EventLog>, config: Config) -> Result<Running, Error> {
     check(&config)?;
     let (stop, stopped) = watch::channel(false);
-    let mut starting = Starting { log, config, stop: stopped, writers: Vec::new(), others: Vec::new(), halted: Halted::default() };
+    let mut starting =
+        Starting { log, config, stop: stopped, writers: Vec::new(), others: Vec::new(), halted: Halted::default() };
     match starting.desk().await {
         Ok(desk) => Ok(Running { desk, stop, writers: starting.writers, others: starting.others }),
         Err(error) => {

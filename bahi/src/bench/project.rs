@@ -9,9 +9,9 @@ use super::{
     server,
 };
 use crate::{clock, error::Error, replay::cpu_seconds, wire};
-use event_log::{EventLog, Topic, kafka::Kafka, postgres::Database};
+use event_log::{EventLog, kafka::Kafka, postgres::Database};
 use projections::{
-    Position, Replay, View,
+    Replay, View,
     postgres::{Postgres, Projector, Rebuild, RowsFrom},
 };
 use std::{
@@ -99,4 +99,3 @@ async fn measure_all(place: &Place, url: &str) -> Result<Measured, Error> {
 fn measure(name: &str, per_second: f64) -> Measure {
     Measure { name: name.to_owned(), per_second, p50_ms: None, p99_ms: None }
 }
-

@@ -11,6 +11,7 @@ use domain::{
     event::{Event, EventData},
     market::{MarketEvent, MarketEventData},
     rejection::Rejection,
+    time::Date,
 };
 use event_log::{
     BoxFuture, Error, EventLog, Headers, Record, RecordKind, Requests, Topic,
@@ -248,12 +249,16 @@ fn changed(asked: &Record, id: &str, change: impl FnOnce(&mut Value)) -> Record 
     Record { headers, value: serde_json::to_vec(&value).unwrap().into(), ..asked.clone() }
 }
 
+/// A request as large as one may be, whose entry cannot hold it.
+fn large(asked: &Record, filled_with: &str) -> Record {
+    let empty = changed(asked, "large", |value| value["body"] = json!({ "text": "" }));
+    let room = event_log::VALUE_BYTES_MAX - empty.value.len();
+    changed(&empty, "large", |value| value["body"]["text"] = filled_with.repeat(room).into())
+}
+
 /// Requests that do not read, each for a reason of its own.
 fn unread(asked: &Record) -> Vec<Record> {
-    let mut large = changed(asked, "large", |value| value["body"] = json!({ "text": "" }));
-    let room = event_log::VALUE_BYTES_MAX - large.value.len();
-    large = changed(&large, "large", |value| value["body"]["text"] = "x".repeat(room).into());
-    assert_eq!(large.value.len(), event_log::VALUE_BYTES_MAX, "its entry could not hold it");
+    let large = large(asked, "x");
     vec![
         changed(asked, "kind", |value| value["kind"] = "place_bet".into()),
         changed(asked, "newer", |value| value["v"] = 9.into()),
@@ -296,10 +301,18 @@ async fn a_command_that_does_not_read_is_refused_and_those_behind_it_are_answere
     // The next writer knows their keys as it knows all others.
     let process = apart.process().await;
     apart.put.append(Topic::Ledger, 0, None, unread(&asked)).await.unwrap();
+    apart.put.append(Topic::Ledger, 0, None, vec![large(&asked, "y")]).await.unwrap();
     accepted(remote.desk.submit(client("A", "e", deposit("7.00"))).await);
     process.stop().await;
-    let firsts: Vec<_> = live(&apart.log).await[entries.len()..].iter().map(|entry| entry.first).collect();
-    assert_eq!(firsts, [Some(2), Some(3), Some(4), Some(5), None]);
+    let later = &live(&apart.log).await[entries.len()..];
+    assert_eq!(
+        later.iter().map(|entry| entry.first).collect::<Vec<_>>(),
+        [Some(2), Some(3), Some(4), Some(5), None, None]
+    );
+    assert_eq!(refusal(&later[4]), Some(Rejection::IdempotencyKeyReused), "other content of the same size");
+    for entry in later {
+        event_schemas::check_entry(entry, &entry.ce_id()).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -311,7 +324,7 @@ async fn a_fact_that_does_not_read_is_refused_and_those_behind_it_are_answered()
     let odd = unread(&asked);
     let count = odd.len();
     apart.put.append(Topic::Market, 0, None, odd).await.unwrap();
-    accepted(remote.desk.submit_fact(fact("price", closed("2026-11-23", "1500.00"))).await);
+    accepted(remote.desk.submit_fact(fact("price", closed(Date::parse("2026-11-23").unwrap(), "1500.00"))).await);
     process.stop().await;
     let stored = apart.log.read(Topic::Market, 0, 0, 100).await.unwrap();
     let mut refused = 0;

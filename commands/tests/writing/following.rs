@@ -123,7 +123,7 @@ async fn a_market_ends(end: End) {
     accepted(remote.desk.submit_fact(fact("list", reliance())).await);
     assert_eq!(following(), Ok(()));
     ending.end(end);
-    accepted(remote.desk.submit_fact(fact("again", reliance())).await);
+    accepted(remote.desk.submit_fact(fact("last", last("2500.00", MORNING))).await);
     let said = async {
         while following().is_ok() {
             tokio::task::yield_now().await;
