@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// First size of a request's buffer: an order fits.
 const REQUEST_BYTES: usize = 512;
+/// What may be around a body: far more than ids and names take. An entry without its body must hold it.
+const ENVELOPE_BYTES_MAX: usize = 16 * 1_024;
 
 /// A command as its record.
 pub(crate) fn of_command(command: &Prepared<AskedCommand>) -> Record {
@@ -89,7 +91,11 @@ fn envelope(stored: &Stored, kind: RecordKind) -> Result<CommandEnvelope<'_>, St
     if found != kind {
         return Err(format!("it is a {}, not a {}", found.name(), kind.name()));
     }
-    decode_command(&stored.record.value).map_err(words)
+    let envelope = decode_command(&stored.record.value).map_err(words)?;
+    match stored.record.value.len() - envelope.body.get().len() {
+        0..=ENVELOPE_BYTES_MAX => Ok(envelope),
+        around => Err(format!("{around} bytes are around its body, at most {ENVELOPE_BYTES_MAX} may be")),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]

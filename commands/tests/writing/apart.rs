@@ -339,15 +339,13 @@ async fn a_fact_that_does_not_read_is_refused_and_those_behind_it_are_answered()
     assert_eq!(refused, count);
 }
 
-#[tokio::test]
-async fn a_request_that_is_none_halts_its_partition_and_nothing_behind_it_is_answered() {
+/// A request that is none of ours halts its partition, and nothing behind it is answered.
+async fn halts(odd: impl FnOnce(&Record) -> Record) {
     let apart = Apart::new();
     let (process, remote) = (apart.process().await, apart.desk().await);
     accepted(remote.desk.submit(client("A", "open", open())).await);
     let asked = apart.asked_open().await;
-    let headers = Headers::request(RecordKind::Command, "odd".into(), 0, None);
-    let odd = Record { headers, value: b"{\"what\":1}"[..].into(), ..asked.clone() };
-    apart.put.append(Topic::Ledger, 0, None, vec![odd, asked]).await.unwrap();
+    apart.put.append(Topic::Ledger, 0, None, vec![odd(&asked), asked]).await.unwrap();
     // It is not served any more, so its process is not ready; the market goes on.
     let mut served = process.writing.served();
     let halted = served.wait_for(|served| !served.contains(&(Topic::Ledger, 0)));
@@ -355,6 +353,20 @@ async fn a_request_that_is_none_halts_its_partition_and_nothing_behind_it_is_ans
     accepted(remote.desk.submit_fact(fact("list", reliance())).await);
     process.stop().await;
     assert_eq!(live(&apart.log).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_command_halts_its_partition() {
+    halts(|asked| {
+        let headers = Headers::request(RecordKind::Command, "odd".into(), 0, None);
+        Record { headers, value: b"{\"what\":1}"[..].into(), ..asked.clone() }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_whose_envelope_is_endless_halts_its_partition() {
+    halts(|asked| changed(asked, "endless", |value| value["kind"] = "x".repeat(100_000).into())).await;
 }
 
 #[tokio::test]
