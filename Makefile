@@ -27,17 +27,17 @@ test-cluster: ## tell the stories of one process again, of api, writer, projecto
 	@.ci/schemathesis
 	@deploy/local/services up
 	@$(CARGO) build --locked --workspace --bins --tests
-	@eval "$$(deploy/local/services env)" && BAHI_TESTS_ON=cluster $(CARGO) test --locked --no-fail-fast --package tests $(CLUSTER_STORIES:%=--test %)
+	@eval "$$(deploy/local/services env)" && BAHI_TESTS_ON=cluster $(CARGO) test --locked --no-fail-fast --workspace $(CLUSTER_STORIES:%=--test %)
 
 faults: ## kill, stop and double processes and services under 2,400 orders per second, in release; BAHI_SEED=7 chooses the moments
 	@deploy/local/services up
 	@$(CARGO) build --locked --release --workspace --bins
-	@eval "$$(deploy/local/services env)" && BAHI_FAULTS=all $(CARGO) test --locked --release --package tests --test faults -- --nocapture --test-threads 1
+	@eval "$$(deploy/local/services env)" && BAHI_FAULTS=all $(CARGO) test --locked --release --workspace --test faults -- --nocapture --test-threads 1
 
 equality: ## after 100,000 random commands: equal rows in PostgreSQL, in memory and in a replay, in release; BAHI_SEED=7 chooses them
 	@deploy/local/services up
 	@$(CARGO) build --locked --release --workspace --bins
-	@eval "$$(deploy/local/services env)" && BAHI_EQUALITY=$${BAHI_EQUALITY:-100000} $(CARGO) test --locked --release --package tests --test equality -- --nocapture
+	@eval "$$(deploy/local/services env)" && BAHI_EQUALITY=$${BAHI_EQUALITY:-100000} $(CARGO) test --locked --release --workspace --test equality -- --nocapture
 
 lint: ## check format, lints and docs
 	@$(CARGO) fmt --all --check

@@ -10,6 +10,7 @@ use domain::{
     history::ImportTrade,
     ids::{AccountId, CommandId},
     market::{Fact, Instrument, Scheme},
+    rejection::Rejection,
     row_key::row_key,
 };
 use feeds::listing::Known;
@@ -112,7 +113,11 @@ impl Remote {
     ) -> Result<Vec<Done>, Error> {
         if self.client.get(&format!("accounts/{account}")).await?.status == 404 {
             let open = json!({ "account": account });
-            self.client.post("accounts", Some("import/open"), &open).await?.ok()?;
+            let opened = self.client.post("accounts", Some("import/open"), &open).await?;
+            // It may have been opened a moment ago, and its rows are not there yet.
+            if code(&opened.body) != Rejection::AccountExists.code() {
+                opened.ok()?;
+            }
         }
         let mut progress = Progress::new(trades.len() as u64, "trades");
         let mut done = Vec::with_capacity(trades.len());
@@ -171,13 +176,19 @@ fn results(answer: &Value, count: usize) -> Result<impl Iterator<Item = Result<D
 
 /// The latest entry about what a fact contradicts.
 fn contradicted(body: &Value) -> Option<u64> {
-    let code = body.get("code").and_then(Value::as_str);
-    code.filter(|code| *code == "fact_contradicted")?;
+    if code(body) != Rejection::FactContradicted.code() {
+        return None;
+    }
     body.pointer("/figures/latest")?.as_str()?.parse().ok()
 }
 
+/// The code of a refusal, or of another problem; empty where there is none.
+fn code(body: &Value) -> &str {
+    body.get("code").and_then(Value::as_str).unwrap_or_default()
+}
+
 fn became(status: u16, replayed: bool, body: &Value) -> Result<Done, Error> {
-    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
+    let code = code(body);
     Ok(match status {
         201 if replayed => Done::Known,
         201 => Done::Imported,
