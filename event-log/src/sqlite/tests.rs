@@ -443,11 +443,15 @@ async fn a_long_reader_elsewhere_does_not_stop_checkpoints_for_good() {
     for _ in 0..6 {
         append(&log, None, large()).await.expect("it lands");
     }
-    let grown = wal();
-    assert!(grown > 80 << 20, "a reader's snapshot keeps the write-ahead log");
+    assert!(wal() > 80 << 20, "a reader's snapshot keeps the write-ahead log");
     store::run(&mut other, "commit".to_owned()).await.expect("it ends");
-    for _ in 0..6 {
+    // Copying goes on beside the appends, which a slow disk lets be several more.
+    for _ in 0..40 {
+        let grown = wal();
         append(&log, None, large()).await.expect("it lands");
+        if wal() <= grown {
+            return;
+        }
     }
-    assert!(wal() <= grown + (40 << 20), "it is used again from its start");
+    panic!("the write-ahead log is never used again from its start");
 }
