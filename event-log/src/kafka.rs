@@ -43,7 +43,7 @@ use crate::{
     live::{FOLLOW_RECORDS_MAX, past},
 };
 
-pub use group::Group;
+pub use group::{Given, Group};
 pub use topics::{Layout, Step, Topics, Wanted};
 
 /// About the most bytes kept in memory for followers, over all partitions.
@@ -97,8 +97,8 @@ impl Kafka {
     ///
     /// # Errors
     /// When the client cannot be started.
-    pub fn join_writers(&self) -> Result<Group, Error> {
-        Group::join(self.cluster.requests(), self.cluster.prefix())
+    pub fn join_writers(&self, giving: Arc<Given>) -> Result<Group, Error> {
+        Group::join(self.cluster.requests(), self.cluster.prefix(), giving)
     }
 
     fn over(cluster: Arc<Cluster>, partitions: u32, commands_id: Uuid) -> Result<Kafka, Error> {
@@ -167,9 +167,13 @@ async fn asked<T: Send + 'static>(
     ask: impl FnOnce(&Readers) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     // The semaphore is never closed.
-    let _place = readers.places.acquire().await;
-    let asking = Arc::clone(&readers);
-    waited(move || ask(&asking)).await
+    let place = Arc::clone(&readers.places).acquire_owned().await;
+    waited(move || {
+        // Until its thread is done, whether or not anybody still waits for that.
+        let _place = place;
+        ask(&readers)
+    })
+    .await
 }
 
 /// What a client does while its thread waits, on one that may.

@@ -7,7 +7,7 @@ use crate::{
     product, traces,
 };
 use event_log::kafka::Group;
-use std::sync::Arc;
+use std::{collections::BTreeSet, pin::pin, sync::Arc};
 use tokio::sync::watch;
 
 const EXAMPLES: &str = "\
@@ -44,18 +44,30 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 async fn serve(config: Config, every_partition: bool) -> Result<(), Error> {
-    let stop = product::stop_signal()?;
+    let mut stop = pin!(product::stop_signal()?);
     ::api::metrics::install()?;
     let log = super::open(&config).await?;
-    let group = if every_partition { None } else { Some(log.kafka.join_writers()?) };
-    let (_all, every) = watch::channel(super::partitions(&*log.answers));
-    let given = || group.as_ref().map_or_else(|| every.clone(), Group::given);
     let database = super::database(&config).await?;
     let settings = product::writer_config(&config, super::snapshots(&database, &log));
-    let writing = commands::write(Arc::clone(&log.answers), log.requests.clone(), settings, given()).await?;
-    let (given, served, following) = (given(), writing.served(), writing.following());
+    let (giving, given) = watch::channel(BTreeSet::new());
+    let giving = Arc::new(giving);
+    let opening = commands::write(Arc::clone(&log.answers), log.requests.clone(), settings, given.clone());
+    let Some(writing) = super::unless_stopped(stop.as_mut(), opening).await? else { return Ok(()) };
+    // Only now: others serve until then what the group takes from them.
+    let group = match every_partition {
+        true => None,
+        false => Some(log.kafka.join_writers(Arc::clone(&giving))?),
+    };
+    if every_partition {
+        giving.send_replace(super::partitions(&*log.answers));
+    }
+    let is_in = group.as_ref().map(Group::is_in);
+    let (served, following) = (writing.served(), writing.following());
     let ready = move || {
         following()?;
+        if is_in.as_ref().is_some_and(|is_in| !is_in()) {
+            return Err("the group of writers has not let it in".to_owned());
+        }
         let (given, served) = (given.borrow(), served.borrow());
         match given.iter().filter(|partition| !served.contains(partition)).count() {
             0 => Ok(()),

@@ -37,7 +37,7 @@ pub(super) struct Readers {
     /// the other, so that one who waits there for what is to come would make the next question wait, too.
     single: Idle,
     /// A place for each question under way.
-    pub(super) places: Semaphore,
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// Consumers that wait for the next reader, the one that was used longest ago first.
@@ -62,7 +62,7 @@ impl Readers {
         let idle = |settings| Idle { settings, standing: Mutex::default() };
         let onward = idle(settings::reading(&cluster.brokers, "read"));
         let single = idle(settings::reading_single(&cluster.brokers));
-        Readers { cluster, onward, single, places: Semaphore::new(ASKING_MAX) }
+        Readers { cluster, onward, single, places: Arc::new(Semaphore::new(ASKING_MAX)) }
     }
 
     /// Up to `max` records from `from` on, within the limits of one answer; none at or past the end.

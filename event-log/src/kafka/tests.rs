@@ -378,11 +378,15 @@ async fn every_partition_is_given_to_one_writer_and_to_another_when_that_leaves(
     let log = own.open().await;
     let all: BTreeSet<(Topic, u32)> =
         Topic::ALL.into_iter().flat_map(|topic| (0..PARTITIONS).map(move |p| (topic, p))).collect();
-    let one = log.join_writers().expect("it joins");
-    let mut of_one = one.given();
+    let join = || {
+        let giving = Arc::new(Given::default());
+        let given = giving.subscribe();
+        (log.join_writers(giving).expect("it joins"), given)
+    };
+    let (one, mut of_one) = join();
     within(of_one.wait_for(|given| *given == all)).await.expect("all are given to the only one");
-    let other = log.join_writers().expect("it joins");
-    let mut of_other = other.given();
+    assert!(one.is_in()());
+    let (other, mut of_other) = join();
     let has_share = |given: &BTreeSet<(Topic, u32)>| {
         let of = |wanted| given.iter().filter(|(topic, _)| *topic == wanted).count();
         Topic::ALL.into_iter().all(|topic| of(topic).abs_diff(PARTITIONS as usize - of(topic)) <= 1)
@@ -393,4 +397,5 @@ async fn every_partition_is_given_to_one_writer_and_to_another_when_that_leaves(
     assert_eq!(mine.union(&others).copied().collect::<BTreeSet<_>>(), all);
     tokio::task::spawn_blocking(move || one.leave()).await.expect("it leaves");
     within(of_other.wait_for(|given| *given == all)).await.expect("all are given to the one that stays");
+    assert!(other.is_in()());
 }
