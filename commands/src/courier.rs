@@ -3,7 +3,7 @@
 
 use crate::{
     error::Error,
-    known::{Known, Outcomes},
+    known::{Key, Known, Outcomes},
     outcome::Answered,
     queue::{Prepared, Reply},
     snapshots::Older,
@@ -21,7 +21,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 
 /// The longest wait before a ledger that could not be read is read again.
 const RETRY_MS: u64 = 200;
@@ -42,6 +45,8 @@ pub(crate) struct Answers {
     pending: Mutex<Pending>,
     /// The next offset of the ledger.
     reached: watch::Sender<u64>,
+    /// What keys were first used for.
+    outcomes: Arc<Outcomes>,
 }
 
 #[derive(Default)]
@@ -61,25 +66,40 @@ struct Pending {
 enum Recent {
     /// It repeats the first entry under its key, which stands there.
     Known(Known),
+    /// It repeats one whose key has left memory.
+    Older(Key),
     Done(Answered),
 }
 
 impl Recent {
-    fn reply(self) -> Reply {
-        match self {
+    /// Replies to whoever waits; nothing, while what it repeats cannot be looked up.
+    fn reply(self, waiting: oneshot::Sender<Reply>, outcomes: &Arc<Outcomes>) {
+        let reply = match self {
             Self::Known(known) => Reply::Known { known, replayed: true },
             Self::Done(answered) => Reply::Done(answered),
-        }
+            Self::Older(key) => {
+                let outcomes = Arc::clone(outcomes);
+                // Beside what is followed: a store that is away must not hold up the answers behind this one.
+                tokio::spawn(async move {
+                    if let Some(known) = outcomes.find(&key).await {
+                        drop(waiting.send(Reply::Known { known, replayed: true }));
+                    }
+                });
+                return;
+            }
+        };
+        drop(waiting.send(reply));
     }
 }
 
 impl<I> Courier<I> {
-    pub(crate) fn new<S: Subject<Item = I>>(requests: Requests, partitions: u32) -> Self {
-        let answers = || {
+    /// With what each partition's keys were first used for.
+    pub(crate) fn new<S: Subject<Item = I>>(requests: Requests, outcomes: &[Arc<Outcomes>]) -> Self {
+        let answers = |outcomes| {
             let pending = Mutex::new(Pending { last: -1, ..Pending::default() });
-            Arc::new(Answers { pending, reached: watch::Sender::new(0) })
+            Arc::new(Answers { pending, reached: watch::Sender::new(0), outcomes: Arc::clone(outcomes) })
         };
-        let seen = (0..partitions).map(|_| answers()).collect();
+        let seen = outcomes.iter().map(answers).collect();
         Self { requests, topic: S::TOPIC, request: S::request, seen }
     }
 
@@ -162,20 +182,18 @@ impl Answers {
             }
             pending.waiting.insert(source, sender);
         } else if let Ok(at) = pending.recent.binary_search_by_key(&source, |(source, _)| *source) {
-            drop(sender.send(pending.recent[at].1.clone().reply()));
+            pending.recent[at].1.clone().reply(sender, &self.outcomes);
         }
         // Otherwise the sender is dropped: the answer is long gone by, and is asked for by its key.
         receiver
     }
 
-    /// Takes in a live entry; whoever waits for one whose answer is not known is to ask again.
-    fn saw(&self, source: i64, answer: Option<Recent>) {
+    /// Takes in a live entry.
+    fn saw(&self, source: i64, answer: Recent) {
         let mut pending = self.pending.lock();
         pending.last = source;
-        let waiting = pending.waiting.remove(&source);
-        let Some(answer) = answer else { return };
-        if let Some(waiting) = waiting {
-            drop(waiting.send(answer.reply()));
+        if let Some(waiting) = pending.waiting.remove(&source) {
+            answer.reply(waiting, &self.outcomes);
             return;
         }
         if pending.recent.len() >= RECENT_ANSWERS {
@@ -205,7 +223,6 @@ pub(crate) struct Answering {
     /// Where following begins, and everything before it is in the snapshot.
     pub from: Reader,
     pub answers: Arc<Answers>,
-    pub outcomes: Arc<Outcomes>,
     /// Where keys are that are older than the last snapshot of this version.
     pub older: Option<(Older, String)>,
     /// Live entries after which what has reached a snapshot is forgotten.
@@ -218,7 +235,7 @@ impl Answering {
         let (topic, partition) = (S::TOPIC, self.partition);
         let mut reader = self.from;
         let mut records = self.log.follow(topic, partition, reader.offset);
-        let mut since = 0;
+        let (mut since, mut forgetting) = (0, JoinSet::new());
         self.answers.reached.send_replace(reader.offset);
         loop {
             let batch = match records.next().await {
@@ -233,17 +250,22 @@ impl Answering {
             };
             since += batch.len() as u64;
             for stored in &batch {
-                self.see::<S>(&mut reader, stored).await?;
+                self.see::<S>(&mut reader, stored)?;
             }
             self.answers.reached.send_replace(reader.offset);
-            if since >= self.forget_every {
+            while forgetting.try_join_next().is_some() {}
+            if since >= self.forget_every
+                && forgetting.is_empty()
+                && let Some((older, version)) = &self.older
+            {
                 since = 0;
-                self.forget().await;
+                let (older, version, answers) = (older.clone(), version.clone(), Arc::clone(&self.answers));
+                forgetting.spawn(async move { forget(&older, &version, partition, &answers.outcomes).await });
             }
         }
     }
 
-    async fn see<S: Subject>(&self, reader: &mut Reader, stored: &Stored) -> Result<(), Error> {
+    fn see<S: Subject>(&self, reader: &mut Reader, stored: &Stored) -> Result<(), Error> {
         let (topic, partition, offset) = (S::TOPIC, self.partition, stored.offset);
         let headers = &stored.record.headers;
         let verdict = reader.fold(offset, headers).map_err(|source| Error::Corrupt { topic, partition, source })?;
@@ -255,26 +277,23 @@ impl Answering {
         let failed = |reason| Error::Entry { topic, partition, offset, reason };
         let Seen { replayed, repeat, outcome } = S::seen(&stored.record.value).map_err(failed)?;
         if replayed.first {
-            self.outcomes.remember(replayed.key, Known { content: replayed.content, offset });
+            self.answers.outcomes.remember(replayed.key, Known { content: replayed.content, offset });
         }
         let answered = Answered { outcome, partition, offset, replayed: false };
-        let recent = match repeat {
-            // What it repeats holds the outcome; while that cannot be looked up, its caller is told nothing.
-            true => self.outcomes.find(&replayed.key).await.map(Recent::Known),
-            false => Some(Recent::Done(answered)),
+        let recent = match (repeat, self.answers.outcomes.get(&replayed.key)) {
+            (false, _) => Recent::Done(answered),
+            (true, Some(known)) => Recent::Known(known),
+            (true, None) => Recent::Older(replayed.key),
         };
         self.answers.saw(headers.source, recent);
         Ok(())
     }
+}
 
-    /// Lets go of keys that the snapshot has.
-    async fn forget(&self) {
-        let Some((older, version)) = &self.older else { return };
-        match older.saved_up_to(version).await {
-            Ok(reader) => self.outcomes.forget_before(reader.offset),
-            Err(error) => {
-                tracing::warn!(partition = self.partition, %error, "the snapshot cannot be asked; keys stay in memory");
-            }
-        }
+/// Lets go of keys that the snapshot has.
+async fn forget(older: &Older, version: &str, partition: u32, outcomes: &Outcomes) {
+    match older.saved_up_to(version).await {
+        Ok(reader) => outcomes.forget_before(reader.offset),
+        Err(error) => tracing::warn!(partition, %error, "the snapshot cannot be asked; keys stay in memory"),
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Part {
     Market,
     /// The simulated exchange and registrar.
     Venue,
+    /// The writer of a process that has its own.
+    Writer,
 }
 
 impl fmt::Display for Part {
@@ -24,6 +26,7 @@ impl fmt::Display for Part {
             Part::Answers => "answers can be read no further",
             Part::Market => "the market can be followed no further",
             Part::Venue => "the simulated venue goes no further",
+            Part::Writer => "the writer goes no further",
         })
     }
 }
@@ -34,6 +37,7 @@ impl Part {
             Part::Answers => "answers",
             Part::Market => "market",
             Part::Venue => "venue",
+            Part::Writer => "writer",
         }
     }
 }
@@ -98,7 +102,8 @@ impl Halted {
             let named: Vec<String> = here.map(|(_, topic, partition)| format!("{topic}/{partition}")).collect();
             (!named.is_empty()).then(|| format!("{wanted}: {}", named.join(", ")))
         };
-        let said: Vec<String> = [Part::Answers, Part::Market, Part::Venue].into_iter().filter_map(named).collect();
+        let said: Vec<String> =
+            [Part::Answers, Part::Market, Part::Venue, Part::Writer].into_iter().filter_map(named).collect();
         if said.is_empty() { Ok(()) } else { Err(said.join("; ")) }
     }
 }

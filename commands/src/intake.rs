@@ -11,6 +11,7 @@ use crate::{
 };
 use domain::time::Timestamp;
 use event_log::{EventLog, Record, Requests, Stored, Topic, requests};
+use futures::future::join_all;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -320,8 +321,17 @@ impl<S: Subject> Reader<S> {
     /// waited for, and the book refuses it.
     async fn await_market(&self, all_wanted: Vec<Vec<u64>>) {
         let Some((followed, limit)) = &self.market else { return };
+        let mut ends = None;
         for wanted in all_wanted {
-            if followed.has_reached(&wanted) || !self.exists(&wanted).await {
+            if followed.has_reached(&wanted) {
+                continue;
+            }
+            // Asked once for a batch: what is made up must not cost those behind it a question each.
+            let ends: &Vec<u64> = match &mut ends {
+                Some(ends) => ends,
+                unasked => unasked.insert(self.ends_of_market().await),
+            };
+            if wanted.len() > ends.len() || wanted.iter().zip(ends).any(|(wanted, end)| end < wanted) {
                 continue;
             }
             if !followed.reach(&wanted, *limit).await {
@@ -331,13 +341,10 @@ impl<S: Subject> Reader<S> {
         }
     }
 
-    /// Whether the market has records up to these offsets.
-    async fn exists(&self, wanted: &[u64]) -> bool {
-        for (partition, wanted) in (0..).zip(wanted) {
-            if *wanted > 0 && self.answers.tail(Topic::Market, partition).await.is_ok_and(|tail| tail < *wanted) {
-                return false;
-            }
-        }
-        wanted.len() <= self.answers.partitions(Topic::Market) as usize
+    /// Where each partition of the market ends; nowhere, as far as is known of one that cannot be asked.
+    async fn ends_of_market(&self) -> Vec<u64> {
+        let ends = (0..self.answers.partitions(Topic::Market))
+            .map(|partition| async move { self.answers.tail(Topic::Market, partition).await.unwrap_or(u64::MAX) });
+        join_all(ends).await
     }
 }

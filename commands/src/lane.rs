@@ -177,17 +177,22 @@ impl<I> Lane<I> {
         }
     }
 
-    /// The records at these ascending offsets; fewer when the log cannot be read.
+    /// The records at these ascending offsets; fewer when the log cannot be read, or is slower than a caller waits.
     async fn read(&self, partition: u32, mut offsets: Vec<u64>) -> Vec<Arc<Stored>> {
         let mut found: Vec<Arc<Stored>> = Vec::with_capacity(offsets.len());
         while !offsets.is_empty() {
-            match self.log.read_at(self.topic, partition, offsets.clone()).await {
-                Ok(batch) if batch.is_empty() => break,
-                Ok(batch) => {
+            let read = self.log.read_at(self.topic, partition, offsets.clone());
+            match tokio::time::timeout(self.wait, read).await {
+                Ok(Ok(batch)) if batch.is_empty() => break,
+                Ok(Ok(batch)) => {
                     offsets.drain(..batch.len().min(offsets.len()));
                     found.extend(batch);
                 }
-                Err(error) => {
+                Err(_elapsed) => {
+                    tracing::warn!(topic = %self.topic, partition, "outcomes are not read in time");
+                    break;
+                }
+                Ok(Err(error)) => {
                     tracing::warn!(topic = %self.topic, partition, %error, "reading outcomes failed");
                     break;
                 }

@@ -90,12 +90,12 @@ impl Opening {
     ) -> Result<Lane<S::Item>, Error> {
         let (log, topic) = (Arc::clone(&self.log), S::TOPIC);
         let partitions = log.partitions(topic);
-        let courier = Courier::new::<S>(self.requests.clone(), partitions);
-        let (mut outcomes, mut ends) = (Vec::new(), Vec::new());
+        let outcomes: Vec<Arc<Outcomes>> = (0..partitions).map(|_| Arc::new(Outcomes::new())).collect();
+        let courier = Courier::new::<S>(self.requests.clone(), &outcomes);
+        let mut ends = Vec::new();
         let (mut followers, mut followings) = (JoinSet::new(), HashMap::new());
-        for partition in 0..partitions {
+        for (partition, known) in (0..).zip(&outcomes) {
             let failed = |source| Error::Log { topic, partition, source };
-            let known = Arc::new(Outcomes::new());
             let (mut from, mut older) = (Reader::default(), None);
             if let (Some(store), Some((place, version))) =
                 (&self.config.snapshots, snapshot_of::<S>(partition, Some(&self.requests)))
@@ -111,16 +111,7 @@ impl Opening {
             self.halted.begin(Part::Answers, topic, partition);
             let following = Following { topic, partition, answers: Arc::clone(&answers), halted };
             let forget_every = self.config.snapshot_entries as u64;
-            let answering = Answering {
-                log: Arc::clone(&log),
-                partition,
-                from,
-                answers,
-                outcomes: Arc::clone(&known),
-                older,
-                forget_every,
-            };
-            outcomes.push(known);
+            let answering = Answering { log: Arc::clone(&log), partition, from, answers, older, forget_every };
             let task = followers.spawn(answering.run::<S>());
             followings.insert(task.id(), following);
         }

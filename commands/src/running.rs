@@ -154,7 +154,11 @@ impl Starting {
             let writer = making.writer(subject(partition), self.stop.clone(), |_| Inbox::Desk(inbox));
             outcomes.push(Arc::clone(&writer.outcomes));
             let (ready, is_ready) = oneshot::channel();
-            self.writers.push(tokio::spawn(writer.run(Arc::clone(&self.log), ready)));
+            let writing = writer.run(Arc::clone(&self.log), ready);
+            self.writers.push(self.halted.spawn(Part::Writer, (S::TOPIC, partition), async move {
+                writing.await;
+                Ok(())
+            }));
             queues.push(queue);
             readies.push(is_ready);
         }

@@ -50,8 +50,11 @@ impl Writing {
 
     /// Says whether the market is still followed, which all decisions go by; in words, which of its partitions is not.
     pub fn following(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
-        let halted = self.halted.clone();
-        move || halted.is_empty()
+        let (halted, tending) = (self.halted.clone(), self.tending.abort_handle());
+        move || match tending.is_finished() {
+            true => Err("nobody starts writers any more".to_owned()),
+            false => halted.is_empty(),
+        }
     }
 
     /// Lets what is under way land and ends all writers.

@@ -14,7 +14,7 @@ use domain::{
     time::Date,
 };
 use event_log::{
-    BoxFuture, Error, EventLog, Headers, Record, RecordKind, Requests, Topic,
+    BoxFuture, Error, EventLog, Headers, Position, Record, RecordKind, Requests, Topic,
     memory::{Fault, Memory},
     rule::{Reader, Verdict},
     snapshot::memory::Memory as Snapshots,
@@ -22,7 +22,10 @@ use event_log::{
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::watch;
@@ -632,6 +635,39 @@ async fn a_command_waits_for_the_market_facts_it_names_and_what_was_made_up_is_r
     process.stop().await;
 }
 
+/// Counts who asks where the market ends.
+struct Counting(Arc<AtomicUsize>);
+
+impl Between for Counting {
+    fn hides_end(&self, topic: Topic, _partition: u32) -> Option<Error> {
+        if topic == Topic::Market {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        None
+    }
+}
+
+#[tokio::test]
+async fn facts_that_many_commands_make_up_are_asked_for_once() {
+    let (apart, asked) = (Apart::new(), Arc::new(AtomicUsize::new(0)));
+    let log = Through::of(&apart.log, Counting(Arc::clone(&asked)));
+    let (process, remote) = (apart.process_over(log, config(&apart.clock)).await, apart.desk().await);
+    accepted(remote.desk.submit(client("A", "open", open())).await);
+    let min_market = Position::after(Topic::Market, 0, 9_999).wanted_of_market();
+    let min_position: Option<Box<str>> = Some(Position::after(Topic::Market, 0, 9_999).to_string().into());
+    let made_up = |number| {
+        let (min_market, min_position) = (min_market.clone(), min_position.clone());
+        commands::Submission { min_market, min_position, ..client("A", &format!("m{number}"), deposit("1.00")) }
+    };
+    let before = asked.load(Ordering::SeqCst);
+    for answer in remote.desk.submit_all((0..200).map(made_up).collect()).await {
+        assert_eq!(refused(answer), Rejection::MarketBehind);
+    }
+    let asked = asked.load(Ordering::SeqCst) - before;
+    assert!((1..=4).contains(&asked), "{asked} questions for 200 commands");
+    process.stop().await;
+}
+
 #[tokio::test]
 async fn the_venue_in_a_process_of_its_own_fills_orders() {
     let apart = Apart::new();
@@ -678,7 +714,19 @@ async fn a_snapshot_shortens_the_start_and_keys_before_it_keep_their_outcome() {
     }
     let new = accepted(later.desk.submit(client("A7", "new", deposit("1.00"))).await);
     assert_eq!(new.outcome.seq, 4, "open, deposit, and the entry that repeats it came before");
+    // While the store hangs, who asks for an old outcome waits alone.
+    let hanging = Away::of(&store);
+    let config = Config { snapshots: Some(Arc::new(hanging.clone())), ..with_store() };
+    let later = remote::open(Arc::clone(&log), apart.requests(), config).await.unwrap();
+    hanging.hangs.store(true, Ordering::SeqCst);
+    let desk = Arc::clone(&later.desk);
+    let waits = tokio::spawn(async move { desk.submit(client("A1", "d", deposit("1.00"))).await });
+    await_entry(&apart.log, |entry| entry.seq == 4 && entry.account.as_str() == "A1").await;
+    let new = tokio::time::timeout(LIMIT / 2, later.desk.submit(client("A9", "new", deposit("1.00")))).await;
+    accepted(new.expect("nobody waits for the store of another's outcome"));
+    assert!(!waits.is_finished());
+    waits.abort();
     process.stop().await;
     let repeats = live(&apart.log).await.iter().filter(|e| e.outcome == event_schemas::Outcome::Repeat).count();
-    assert_eq!(repeats, 30);
+    assert_eq!(repeats, 31);
 }

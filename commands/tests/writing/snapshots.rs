@@ -209,6 +209,8 @@ pub struct Away {
     /// Whether it answers no look-ups, and all else; and how many it did not.
     is_mute: Arc<AtomicBool>,
     unanswered: Arc<AtomicUsize>,
+    /// Whether who looks something up waits for ever, as where the server hangs.
+    pub hangs: Arc<AtomicBool>,
     /// Whether only its state can be asked, as where another of its tables is locked.
     is_away_in_part: Arc<AtomicBool>,
     /// How many items each save held.
@@ -216,6 +218,11 @@ pub struct Away {
 }
 
 impl Away {
+    /// In front of a store that others use, too.
+    pub fn of(kept: &Snapshots) -> Self {
+        Self { kept: kept.clone(), ..Self::default() }
+    }
+
     fn ask<'a, T>(&'a self, ask: BoxFuture<'a, Result<T, Error>>) -> BoxFuture<'a, Result<T, Error>> {
         match self.is_away.load(Ordering::SeqCst) || self.is_away_in_part.load(Ordering::SeqCst) {
             true => Box::pin(async { Err(Error::Database { at: "nowhere".into(), reason: "it is away".into() }) }),
@@ -223,7 +230,10 @@ impl Away {
         }
     }
 
-    fn look_up<'a, T>(&'a self, ask: BoxFuture<'a, Result<T, Error>>) -> BoxFuture<'a, Result<T, Error>> {
+    fn look_up<'a, T: 'a>(&'a self, ask: BoxFuture<'a, Result<T, Error>>) -> BoxFuture<'a, Result<T, Error>> {
+        if self.hangs.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         if !self.is_mute.load(Ordering::SeqCst) {
             return self.ask(ask);
         }

@@ -159,7 +159,7 @@ pub(super) fn open_desk(world: &Arc<World>, plan: &Plan, chance: &mut StdRng) ->
     let (log, requests) = (wire(Side::Answers, chance), Requests::new(wire(Side::Requests, chance)));
     let outcomes = Arc::new(Outcomes::new());
     let place = snapshot_of::<Purses>(0, Some(&requests));
-    let courier = Courier::new::<Purses>(requests, 1);
+    let courier = Courier::new::<Purses>(requests, std::slice::from_ref(&outcomes));
     let older = plan.snapshots.first().cloned().flatten().zip(place).map(|(kept, (place, version))| {
         let chance = Arc::new(Mutex::new(StdRng::from_rng(chance)));
         let store: Arc<dyn SnapshotStore> =
@@ -177,7 +177,7 @@ pub(super) fn open_desk(world: &Arc<World>, plan: &Plan, chance: &mut StdRng) ->
             while let Err(_fails) = older.saved_up_to(version).await.map(|reader| from = reader) {}
             outcomes.set_older(Some(older.clone()));
         }
-        let answering = Answering { log, partition: 0, from, answers, outcomes, older, forget_every: FORGET_EVERY };
+        let answering = Answering { log, partition: 0, from, answers, older, forget_every: FORGET_EVERY };
         if let Err(error) = answering.run::<Purses>().await {
             world.violated(format!("a desk can follow no further: {error}"));
         }
