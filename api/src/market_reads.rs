@@ -227,12 +227,18 @@ pub async fn get_state(
 ) -> Result<Response, Problem> {
     Query::read(&uri, NONE)?;
     reached(&state, &sent).await?;
+    let turn = std::sync::Arc::clone(&state.hashing).lock_owned().await;
     let hashes = match &state.database {
         Some(database) => database.state_hashes().await.map_err(reading::problem)?,
         None => {
             let views = std::sync::Arc::clone(&state.views);
             // Every row is hashed: long enough to keep other requests of this thread waiting.
-            let hashed = tokio::task::spawn_blocking(move || views.state_hashes()).await;
+            let hashing = move || {
+                // Hashed to the end though the caller may have left.
+                let _turn = turn;
+                views.state_hashes()
+            };
+            let hashed = tokio::task::spawn_blocking(hashing).await;
             hashed.map_err(|_| Problem::unavailable("busy", "the state could not be hashed now: try again", 1))?
         }
     };

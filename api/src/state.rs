@@ -88,6 +88,8 @@ pub struct Inner {
     ready: AtomicBool,
     ready_at: OnceCell<Position>,
     lag: Mutex<(Option<Instant>, Lag<Position>)>,
+    /// Held while all rows are hashed: one caller at a time, as each takes a connection, or all readers' time, for long.
+    pub hashing: Arc<Mutex<()>>,
 }
 
 impl Deref for State {
@@ -133,6 +135,7 @@ impl State {
             ready: AtomicBool::new(false),
             ready_at: OnceCell::new(),
             lag: Mutex::default(),
+            hashing: Arc::default(),
         })))
     }
 }

@@ -13,7 +13,7 @@ use event_log::{
     EventLog, Topic,
     rule::{Reader, Verdict},
 };
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 /// Facts handed over together: a flight of the writer.
 pub const FACTS_TOGETHER: usize = 512;
@@ -79,7 +79,9 @@ pub async fn load_calendar(desk: &Desk) -> Result<(), Error> {
         days.into_iter().map(|day| submission(id(day.date), &by, Fact::from(day))).collect();
     let count = facts.len();
     let mut contradicted = 0_usize;
-    for facts in facts.chunks(FACTS_TOGETHER) {
+    // One first: what is put while nobody answers stays among the requests for ever.
+    let (first, rest) = facts.split_at(1);
+    for facts in iter::once(first).chain(rest.chunks(FACTS_TOGETHER)) {
         for answer in desk.submit_facts(facts.to_vec()).await {
             match refusal(&answer)? {
                 None | Some(Rejection::FactRepeated) => {}

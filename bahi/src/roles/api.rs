@@ -12,8 +12,9 @@ use projections::Views;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
-/// How long until the shipped calendar is loaded again, while no writer answers.
+/// How long until the shipped calendar is loaded again, while no writer answers: at first, and at most.
 const CALENDAR_AGAIN_S: u64 = 2;
+const CALENDAR_AGAIN_MAX_S: u64 = 300;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,10 +97,13 @@ async fn serve(config: Config) -> Result<(), Error> {
     served
 }
 
-/// Loads the calendar that ships with the product once writers answer; what is recorded is recorded once.
+/// Loads the calendar that ships with the product once writers answer; what is recorded is recorded once. Each wait is twice
+/// the one before, as what was asked in vain is kept.
 async fn load_calendar(desk: Arc<Desk>) {
+    let mut wait_s = CALENDAR_AGAIN_S;
     while let Err(error) = market::load_calendar(&desk).await {
-        tracing::info!(%error, "the shipped calendar is not loaded yet");
-        tokio::time::sleep(Duration::from_secs(CALENDAR_AGAIN_S)).await;
+        tracing::info!(%error, wait_s, "the shipped calendar is not loaded yet");
+        tokio::time::sleep(Duration::from_secs(wait_s)).await;
+        wait_s = (wait_s * 2).min(CALENDAR_AGAIN_MAX_S);
     }
 }

@@ -9,7 +9,10 @@ mod rows;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{
+    PgConnection, Row,
+    postgres::{PgQueryResult, PgRow},
+};
 use uuid::Uuid;
 
 use super::{Due, Item, Known, Place, Save, SnapshotStore, State, check_look_up, check_save};
@@ -142,14 +145,16 @@ impl Postgres {
         Ok(Some(state))
     }
 
-    /// Forgets at once, and deletes piece by piece: also what an earlier process forgot and could not delete.
-    async fn delete(&self, place: Place) -> Result<(), Failure> {
+    /// Forgets at once, and deletes piece by piece: also what an earlier process forgot and could not delete. Each piece is
+    /// waited for by itself: all of them take as long as there is much.
+    async fn delete(&self, place: Place) -> Result<(), Error> {
         let pool = self.database.pool();
         let forget =
             sqlx::query("update snapshot_places set forgotten = true where log = $1 and name = $2 and not forgotten");
-        forget.bind(&*self.log).bind(name(place)).execute(pool).await?;
+        self.answer(done(forget.bind(&*self.log).bind(name(place)).execute(pool))).await?;
         let all = sqlx::query_scalar("select place_id from snapshot_places where log = $1 and name = $2 and forgotten");
-        let forgotten: Vec<i64> = all.bind(&*self.log).bind(name(place)).fetch_all(pool).await?;
+        let all = all.bind(&*self.log).bind(name(place)).fetch_all(pool);
+        let forgotten: Vec<i64> = self.answer(async { Ok(all.await?) }).await?;
         for id in forgotten {
             for sql in [
                 "delete from snapshot_items where place_id = $1 and key in
@@ -157,9 +162,11 @@ impl Postgres {
                 "delete from snapshot_keys where place_id = $1 and key in
                  (select key from snapshot_keys where place_id = $1 limit $2)",
             ] {
-                while sqlx::query(sql).bind(id).bind(DELETE_ROWS).execute(pool).await?.rows_affected() > 0 {}
+                let piece = || done(sqlx::query(sql).bind(id).bind(DELETE_ROWS).execute(pool));
+                while self.answer(piece()).await? > 0 {}
             }
-            sqlx::query("delete from snapshot_places where place_id = $1").bind(id).execute(pool).await?;
+            let empty = sqlx::query("delete from snapshot_places where place_id = $1").bind(id).execute(pool);
+            self.answer(done(empty)).await?;
         }
         Ok(())
     }
@@ -243,8 +250,13 @@ impl SnapshotStore for Postgres {
     }
 
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {
-        self.answer(self.delete(place)).boxed()
+        self.delete(place).boxed()
     }
+}
+
+/// How many rows a statement was about.
+async fn done(statement: impl Future<Output = sqlx::Result<PgQueryResult>>) -> Result<u64, Failure> {
+    Ok(statement.await?.rows_affected())
 }
 
 /// A place's name in the table.

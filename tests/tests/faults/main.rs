@@ -159,11 +159,13 @@ impl Cluster {
     fn holds(self, fault: &str, load: Load, recovered: Duration) -> Held {
         let Done { acknowledged, per_second, longest } = load.end();
         let (recorded, entries) = self.recorded();
-        for (key, Acknowledged { account, status, seq }) in &acknowledged {
-            let found = recorded.get(key).unwrap_or_else(|| panic!("{key} was answered {status} and is not recorded"));
-            assert_eq!((&found.0, found.1), (account, *seq), "{key} was answered otherwise than it is recorded");
+        for (key, answered) in &acknowledged {
+            let found = recorded.get(key).unwrap_or_else(|| panic!("{key} was answered {answered:?}: not recorded"));
+            assert_eq!(found, answered, "{key} was answered otherwise than it is recorded");
         }
-        // What was sent and not answered in time may be recorded too, and nothing else.
+        let refused = acknowledged.values().filter(|answered| answered.status == 422).count();
+        assert!(refused * 2 < acknowledged.len(), "a load of refusals: {refused} of {}", acknowledged.len());
+        // What was sent and not answered in time may be recorded too, as late as now, and nothing else.
         assert!(recorded.len() >= acknowledged.len());
         let (clean, dead) = wait_at_most(RECOVERY, "all rows to be there", || {
             let Verified { clean, entries: verified, dead } = self.verified();
@@ -196,8 +198,8 @@ impl Cluster {
         Verified { clean: clean.to_owned(), entries: counted(" entries"), dead: counted(" dead") }
     }
 
-    /// Account and number of each order that is recorded, by its key, each once; and how many entries there are.
-    fn recorded(&self) -> (BTreeMap<String, (String, u64)>, u64) {
+    /// What was recorded of each order, as it is answered, by its key, each once; and how many entries there are.
+    fn recorded(&self) -> (BTreeMap<String, Acknowledged>, u64) {
         let out = self.folder.path().join("export");
         let path = out.to_str().expect("UTF-8");
         let words = ["export", "--format", "jsonl", "--out", path];
@@ -216,7 +218,8 @@ impl Cluster {
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
             let (key, account) = (text(&entry["command"]["id"]), text(&entry["account"]));
             let seq = entry["seq"].as_u64().expect("a number");
-            let before = recorded.insert(key.clone(), (account, seq));
+            let status = if entry["outcome"] == "accepted" { 201 } else { 422 };
+            let before = recorded.insert(key.clone(), Acknowledged { account, status, seq });
             assert_eq!(before, None, "{key} was decided twice");
         }
         (recorded, count)
