@@ -1,9 +1,14 @@
 //! How far behind something is in time, found by asking now and then where the end is; knows no clock of its own.
 
+use crate::view::View;
+use event_log::Topic;
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
+
+/// How often a partition's views say how far behind the log they are.
+pub(crate) const LAG_PERIOD: Duration = Duration::from_secs(1);
 
 /// Most ends that are remembered; with more the oldest say enough.
 const ENDS_MAX: usize = 600;
@@ -37,6 +42,33 @@ impl<E: PartialEq> Lag<E> {
     /// Remembers nothing any more.
     pub fn forget(&mut self) {
         self.ends.clear();
+    }
+}
+
+/// What `/metrics` tells of the views of a partition.
+pub(crate) struct Gauges(Vec<(View, metrics::Gauge, metrics::Gauge)>);
+
+impl Gauges {
+    pub fn new(topic: Topic, partition: u32) -> Self {
+        let of = |view: &View| {
+            let labels = [("view", view.name().to_owned()), ("partition", partition.to_string())];
+            let entries = metrics::gauge!("bahi_view_lag_entries", &labels);
+            (*view, entries, metrics::gauge!("bahi_view_lag_seconds", &labels))
+        };
+        Self(View::ALL.iter().filter(|view| view.topic() == topic).map(of).collect())
+    }
+
+    /// Tells of each view how many records of the log it does not have, and for how long it has not had all.
+    pub fn tell(&self, mut lag: impl FnMut(View) -> (u64, Duration)) {
+        for (view, entries, seconds) in &self.0 {
+            let (behind, late) = lag(*view);
+            entries.set(behind as f64);
+            seconds.set(late.as_secs_f64());
+        }
+    }
+
+    pub fn tell_none(&self) {
+        self.tell(|_| (0, Duration::ZERO));
     }
 }
 

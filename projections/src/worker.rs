@@ -5,6 +5,7 @@
 
 use crate::{
     Error,
+    lag::{Gauges, LAG_PERIOD, Lag},
     saved::{Saver, Saving, Start, take_back},
     store::Views,
     view::{View, ViewSet},
@@ -14,8 +15,16 @@ use event_log::{
     rule::{Reader, Verdict},
     trace::Step,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, task::JoinSet};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
 
 /// Folded at once between two chances for other tasks: about a millisecond of one core.
 const FOLD_RECORDS_MAX: usize = 256;
@@ -24,9 +33,10 @@ const FOLD_RECORDS_MAX: usize = 256;
 const RETRY_WAIT_MIN_MS: u64 = 50;
 const RETRY_WAIT_MAX_MS: u64 = 5_000;
 
-/// The tasks that fold and save; they end when this is dropped.
+/// The tasks that fold, tell and save; they end when this is dropped.
 pub struct Worker {
     tasks: JoinSet<()>,
+    tellers: JoinSet<()>,
     savers: JoinSet<()>,
     stopping: watch::Sender<bool>,
 }
@@ -45,7 +55,7 @@ impl Worker {
     }
 
     fn new() -> Self {
-        Self { tasks: JoinSet::new(), savers: JoinSet::new(), stopping: watch::Sender::new(false) }
+        Self { tasks: JoinSet::new(), tellers: JoinSet::new(), savers: JoinSet::new(), stopping: watch::Sender::new(false) }
     }
 
     fn follow(&mut self, log: &Arc<dyn EventLog>, views: &Arc<Views>, topic: Topic, partition: u32, start: Start) {
@@ -59,6 +69,7 @@ impl Worker {
             batches: metrics::histogram!("bahi_view_batch_records", &labels),
         };
         self.tasks.spawn(place.follow(Arc::clone(log)));
+        self.tellers.spawn(tell_lag(Arc::clone(log), Arc::clone(views), topic, partition));
     }
 }
 
@@ -189,5 +200,30 @@ impl Place {
         self.records.increment(records.len() as u64);
         self.batches.record(u32::try_from(records.len()).unwrap_or(u32::MAX));
         true
+    }
+}
+
+/// Says now and then how far behind the log each view is, until the log is closed.
+async fn tell_lag(log: Arc<dyn EventLog>, views: Arc<Views>, topic: Topic, partition: u32) {
+    let (gauges, mut lags, mut end) = (Gauges::new(topic, partition), HashMap::<View, Lag<u64>>::new(), 0);
+    let mut period = interval(LAG_PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        period.tick().await;
+        match log.tail(topic, partition).await {
+            Ok(tail) => end = tail,
+            Err(LogError::Closed) => return,
+            // While the log cannot be asked, what was known of its end gets older.
+            Err(_) => {}
+        }
+        let (now, stops) = (Instant::now(), views.stops());
+        let folded = views.position().next(topic, partition).unwrap_or_default();
+        gauges.tell(|view| {
+            let stopped = stops.iter().find(|stop| stop.view == view && stop.partition == partition);
+            let next = stopped.map_or(folded, |stop| stop.offset);
+            let lag = lags.entry(view).or_default();
+            lag.see(now, end);
+            (end.saturating_sub(next), lag.behind(now, |end| next >= *end))
+        });
     }
 }

@@ -47,10 +47,10 @@ async fn poison(prefix: &str, account: &str) -> u32 {
     partition
 }
 
-/// How far a projector says that a view is behind, in entries or seconds.
-fn lag(projector: &Server, unit: &str, view: &str, partition: u32) -> Option<f64> {
+/// How far a process says that a view is behind, in entries or seconds.
+fn lag(server: &Server, unit: &str, view: &str, partition: u32) -> Option<f64> {
     let name = format!("bahi_view_lag_{unit}{{view=\"{view}\",partition=\"{partition}\"}} ");
-    let counted = projector.anybody().get("/metrics").text;
+    let counted = server.anybody().get("/metrics").text;
     counted.lines().find_map(|line| line.strip_prefix(name.as_str())?.parse().ok())
 }
 
@@ -61,6 +61,7 @@ fn an_entry_that_cannot_be_read_stops_the_views_of_its_partition_and_no_other() 
     let (args, quick) = (["--calendar", "always-open"], [("BAHI_LAG_MAX_MS", "1000")]);
     let role = |role: &str| topics.role(role, folder.path(), &args, &quick);
     let [writer, projector, api] = ["writer", "projector", "api"].map(role);
+    let in_memory = topics.api_in_memory(folder.path(), &args, &quick);
     let operator = api.operator();
     let cash = |account: &str| format!("/v1/accounts/{account}/cash");
     let accounts: Vec<String> = (0..8).map(|number| format!("P{number}")).collect();
@@ -74,16 +75,14 @@ fn an_entry_that_cannot_be_read_stops_the_views_of_its_partition_and_no_other() 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let poisoned = runtime.block_on(poison(topics.prefix(), &accounts[0]));
     let partition = |account: &str| partition_of(account, cluster::PARTITIONS as u32);
-    for view in FOLDED {
+    for (server, view) in [&projector, &in_memory].into_iter().flat_map(|server| FOLDED.map(|view| (server, view))) {
         let counted = format!("bahi_view_stops_total{{view=\"{view}\",partition=\"{poisoned}\"}} 1");
         wait_until("the stop of each view to be counted", || {
-            projector.anybody().get("/metrics").text.lines().any(|line| line == counted).then_some(())
+            server.anybody().get("/metrics").text.lines().any(|line| line == counted).then_some(())
         });
-    }
-    // It is told every second.
-    for view in FOLDED {
+        // It is told every second.
         wait_until("a view that stopped to be told of as behind", || {
-            let of = |unit| lag(&projector, unit, view, poisoned);
+            let of = |unit| lag(server, unit, view, poisoned);
             (of("entries")? >= 1.0 && of("seconds")? > 0.0).then_some(())
         });
     }
@@ -95,10 +94,12 @@ fn an_entry_that_cannot_be_read_stops_the_views_of_its_partition_and_no_other() 
     assert!(projector.anybody().get("/metrics").text.contains("bahi_ready 0"));
     let whole = (0..cluster::PARTITIONS as u32).filter(|partition| *partition != poisoned).map(|of| ("cash", of));
     for (view, partition) in whole.chain([("journal", poisoned)]) {
-        wait_until("a view that goes on to be told of as such", || {
-            let of = |unit| lag(&projector, unit, view, partition);
-            (of("entries")? == 0.0 && of("seconds")? == 0.0).then_some(())
-        });
+        for server in [&projector, &in_memory] {
+            wait_until("a view that goes on to be told of as such", || {
+                let of = |unit| lag(server, unit, view, partition);
+                (of("entries")? == 0.0 && of("seconds")? == 0.0).then_some(())
+            });
+        }
     }
     let others = accounts.iter().filter(|account| partition(account) != poisoned).count();
     assert!((1..accounts.len()).contains(&others), "accounts are in both partitions");
@@ -111,7 +112,7 @@ fn an_entry_that_cannot_be_read_stops_the_views_of_its_partition_and_no_other() 
     }
     let said = projector.last_words();
     assert!(said.contains("a view stopped; others go on") && said.contains("cash"), "{said}");
-    for server in [api, projector] {
+    for server in [api, in_memory, projector] {
         assert!(server.stop().success());
     }
 }

@@ -10,7 +10,11 @@ use super::{
     checkpoint::Checkpoint,
     partition::{Done, Partition},
 };
-use crate::{Error, Position, account::words, lag::Lag, view::View};
+use crate::{
+    Error, Position,
+    account::words,
+    lag::{Gauges, LAG_PERIOD, Lag},
+};
 use domain::time::Timestamp;
 use event_log::{Error as LogError, EventLog, Stored, Topic};
 use futures::FutureExt;
@@ -45,9 +49,6 @@ const GATHER_MAX: Duration = Duration::from_millis(25);
 /// How long to wait before what failed is tried again, at first and at most: a restart takes seconds.
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// How often a partition says how far it is behind.
-const LAG_PERIOD: Duration = Duration::from_secs(1);
 
 /// How often a partition in which nothing happens is confirmed in Redis, which may have been emptied meanwhile.
 const CONFIRM_PERIOD: Duration = Duration::from_secs(1);
@@ -358,7 +359,7 @@ impl Place {
     fn leave_lag(&self) {
         *self.at.lock() = None;
         self.failing.store(false, Ordering::Relaxed);
-        self.metrics.is_not_behind();
+        self.metrics.lags.tell_none();
     }
 
     /// Says how far each view is behind; nothing, while neither the database nor the log has said where it is.
@@ -382,21 +383,22 @@ impl Place {
                 continue;
             };
             let (now, mut first) = ((self.clock)(), at.reader.offset);
-            for (view, entries, seconds) in &self.metrics.lags {
-                let stopped = at.stops.iter().find(|stopped| stopped.stop.view == *view);
+            self.metrics.lags.tell(|view| {
+                let stopped = at.stops.iter().find(|stopped| stopped.stop.view == view);
                 let (next, since) = match stopped {
                     Some(stopped) => (stopped.stop.offset, Some(stopped.recorded_at)),
                     None => (at.reader.offset, at.recorded_at),
                 };
                 let behind = end.saturating_sub(next);
                 let late = since.filter(|_| behind > 0).map_or(0, |since| now.micros().saturating_sub(since.micros()));
-                entries.set(behind as f64);
-                seconds.set(Duration::from_micros(late.max(0).cast_unsigned()).as_secs_f64());
                 first = first.min(next);
-            }
+                (behind, Duration::from_micros(late.max(0).cast_unsigned()))
+            });
             let now = Instant::now().into_std();
             lag.see(now, end);
-            self.behind.set(self.topic, self.partition, lag.behind(now, |end| first >= *end));
+            // What fails is at no end, though no new one is seen.
+            let is_failing = self.failing.load(Ordering::Relaxed);
+            self.behind.set(self.topic, self.partition, lag.behind(now, |end| !is_failing && first >= *end));
         }
     }
 }
@@ -475,33 +477,19 @@ struct Metrics {
     failures: metrics::Counter,
     batches: metrics::Histogram,
     seconds: metrics::Histogram,
-    /// Of each view: in entries, and in seconds.
-    lags: Vec<(View, metrics::Gauge, metrics::Gauge)>,
+    lags: Gauges,
 }
 
 impl Metrics {
     fn new(topic: Topic, partition: u32) -> Self {
         let labels = [("topic", topic.name().to_owned()), ("partition", partition.to_string())];
-        let lag = |view: &View| {
-            let labels = [("view", view.name().to_owned()), ("partition", partition.to_string())];
-            let entries = metrics::gauge!("bahi_view_lag_entries", &labels);
-            (*view, entries, metrics::gauge!("bahi_view_lag_seconds", &labels))
-        };
-        let lags = View::ALL.iter().filter(|view| view.topic() == topic).map(lag);
         Self {
             records: metrics::counter!("bahi_projector_records_total", &labels),
             rows: metrics::counter!("bahi_projector_rows_total", &labels),
             failures: metrics::counter!("bahi_projector_failures_total", &labels),
             batches: metrics::histogram!("bahi_projector_batch_records", &labels),
             seconds: metrics::histogram!("bahi_projector_batch_seconds", &labels),
-            lags: lags.collect(),
-        }
-    }
-
-    fn is_not_behind(&self) {
-        for (_, entries, seconds) in &self.lags {
-            entries.set(0.0);
-            seconds.set(0.0);
+            lags: Gauges::new(topic, partition),
         }
     }
 
