@@ -22,10 +22,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{Semaphore, oneshot, watch},
     task::JoinSet,
 };
 
+/// Most keys of a partition looked up at once, in a store that answers reads, too.
+const LOOK_UPS_MAX: usize = 4;
 /// The longest wait before a ledger that could not be read is read again.
 const RETRY_MS: u64 = 200;
 /// The newest answers kept for a request whose place is told after its answer was seen.
@@ -47,6 +49,8 @@ pub(crate) struct Answers {
     reached: watch::Sender<u64>,
     /// What keys were first used for.
     outcomes: Arc<Outcomes>,
+    /// A place for each key that is looked up now.
+    places: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -73,22 +77,33 @@ enum Recent {
 
 impl Recent {
     /// Replies to whoever waits; nothing, while what it repeats cannot be looked up.
-    fn reply(self, waiting: oneshot::Sender<Reply>, outcomes: &Arc<Outcomes>) {
+    fn reply(self, waiting: oneshot::Sender<Reply>, outcomes: &Arc<Outcomes>, places: &Arc<Semaphore>) {
         let reply = match self {
             Self::Known(known) => Reply::Known { known, replayed: true },
             Self::Done(answered) => Reply::Done(answered),
             Self::Older(key) => {
-                let outcomes = Arc::clone(outcomes);
                 // Beside what is followed: a store that is away must not hold up the answers behind this one.
-                tokio::spawn(async move {
-                    if let Some(known) = outcomes.find(&key).await {
-                        drop(waiting.send(Reply::Known { known, replayed: true }));
-                    }
-                });
+                tokio::spawn(look_up(key, waiting, Arc::clone(outcomes), Arc::clone(places)));
                 return;
             }
         };
         drop(waiting.send(reply));
+    }
+}
+
+/// Replies with what was first said under a key, unless nobody waits for it any more.
+async fn look_up(key: Key, mut waiting: oneshot::Sender<Reply>, outcomes: Arc<Outcomes>, places: Arc<Semaphore>) {
+    let found = async {
+        // The semaphore is never closed.
+        let _place = places.acquire().await;
+        outcomes.find(&key).await
+    };
+    let found = tokio::select! {
+        found = found => found,
+        () = waiting.closed() => None,
+    };
+    if let Some(known) = found {
+        drop(waiting.send(Reply::Known { known, replayed: true }));
     }
 }
 
@@ -97,7 +112,8 @@ impl<I> Courier<I> {
     pub(crate) fn new<S: Subject<Item = I>>(requests: Requests, outcomes: &[Arc<Outcomes>]) -> Self {
         let answers = |outcomes| {
             let pending = Mutex::new(Pending { last: -1, ..Pending::default() });
-            Arc::new(Answers { pending, reached: watch::Sender::new(0), outcomes: Arc::clone(outcomes) })
+            let (reached, places) = (watch::Sender::new(0), Arc::new(Semaphore::new(LOOK_UPS_MAX)));
+            Arc::new(Answers { pending, reached, outcomes: Arc::clone(outcomes), places })
         };
         let seen = outcomes.iter().map(answers).collect();
         Self { requests, topic: S::TOPIC, request: S::request, seen }
@@ -182,7 +198,7 @@ impl Answers {
             }
             pending.waiting.insert(source, sender);
         } else if let Ok(at) = pending.recent.binary_search_by_key(&source, |(source, _)| *source) {
-            pending.recent[at].1.clone().reply(sender, &self.outcomes);
+            pending.recent[at].1.clone().reply(sender, &self.outcomes, &self.places);
         }
         // Otherwise the sender is dropped: the answer is long gone by, and is asked for by its key.
         receiver
@@ -193,7 +209,7 @@ impl Answers {
         let mut pending = self.pending.lock();
         pending.last = source;
         if let Some(waiting) = pending.waiting.remove(&source) {
-            answer.reply(waiting, &self.outcomes);
+            answer.reply(waiting, &self.outcomes, &self.places);
             return;
         }
         if pending.recent.len() >= RECENT_ANSWERS {

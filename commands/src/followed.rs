@@ -106,6 +106,13 @@ impl Followed {
         wanted.len() <= facts.at.len() && wanted.iter().zip(&facts.at).all(|(wanted, at)| at >= wanted)
     }
 
+    /// The partitions that have not been folded up to the offset named for them.
+    pub(crate) fn behind(&self, wanted: &[u64]) -> Vec<u32> {
+        let facts = self.read();
+        let both = (0..).zip(wanted.iter().zip(&facts.at));
+        both.filter(|(_, (wanted, at))| at < wanted).map(|(partition, _)| partition).collect()
+    }
+
     /// How many records, over all partitions, are still to be folded up to the offsets named for them.
     pub(crate) fn left_to(&self, wanted: &[u64]) -> u64 {
         let facts = self.read();

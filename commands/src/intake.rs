@@ -321,17 +321,10 @@ impl<S: Subject> Reader<S> {
     /// waited for, and the book refuses it.
     async fn await_market(&self, all_wanted: Vec<Vec<u64>>) {
         let Some((followed, limit)) = &self.market else { return };
-        let mut ends = None;
+        // Each asked once for a batch: what is made up must not cost those behind it a question each.
+        let mut ends = HashMap::new();
         for wanted in all_wanted {
-            if followed.has_reached(&wanted) {
-                continue;
-            }
-            // Asked once for a batch: what is made up must not cost those behind it a question each.
-            let ends: &Vec<u64> = match &mut ends {
-                Some(ends) => ends,
-                unasked => unasked.insert(self.ends_of_market().await),
-            };
-            if wanted.len() > ends.len() || wanted.iter().zip(ends).any(|(wanted, end)| end < wanted) {
+            if followed.has_reached(&wanted) || !self.exists(&wanted, followed.behind(&wanted), &mut ends).await {
                 continue;
             }
             if !followed.reach(&wanted, *limit).await {
@@ -341,10 +334,18 @@ impl<S: Subject> Reader<S> {
         }
     }
 
-    /// Where each partition of the market ends; nowhere, as far as is known of one that cannot be asked.
-    async fn ends_of_market(&self) -> Vec<u64> {
-        let ends = (0..self.answers.partitions(Topic::Market))
-            .map(|partition| async move { self.answers.tail(Topic::Market, partition).await.unwrap_or(u64::MAX) });
-        join_all(ends).await
+    /// Whether the market has records up to these offsets, as far as is known, in those of its partitions that are not
+    /// folded so far; asks for the ends that nobody asked for yet.
+    async fn exists(&self, wanted: &[u64], behind: Vec<u32>, ends: &mut HashMap<u32, u64>) -> bool {
+        if wanted.len() > self.answers.partitions(Topic::Market) as usize {
+            return false;
+        }
+        let unasked: Vec<u32> = behind.iter().copied().filter(|partition| !ends.contains_key(partition)).collect();
+        let asked = unasked.into_iter().map(|partition| async move {
+            // One that cannot be asked ends nowhere, and is waited for.
+            (partition, self.answers.tail(Topic::Market, partition).await.unwrap_or(u64::MAX))
+        });
+        ends.extend(join_all(asked).await);
+        behind.iter().all(|partition| ends[partition] >= wanted[*partition as usize])
     }
 }

@@ -10,11 +10,8 @@ use crate::{
 use event_log::{EventLog, Stored, Topic};
 use event_schemas::DecodeError;
 use futures::future::join_all;
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// After how long a caller that was turned away may try again.
 const RETRY_AFTER_S: u32 = 1;
@@ -80,10 +77,10 @@ struct Recall {
 impl<I> Lane<I> {
     /// Submits one command.
     pub(crate) async fn submit(&self, partition: u32, command: Prepared<I>) -> Answer {
-        let content = command.content;
+        let (content, deadline) = (command.content, Instant::now() + self.wait);
         let reply = match self.outcomes[partition as usize].get(&command.key) {
             Some(known) => Reply::Known { known, replayed: true },
-            None => match tokio::time::timeout(self.wait, self.way.submit_one(partition, command)).await {
+            None => match tokio::time::timeout_at(deadline, self.way.submit_one(partition, command)).await {
                 Ok(Some(reply)) => reply,
                 // The writer ended without a word, or takes too long: either way the log will know.
                 Ok(None) | Err(_) => return Answer::Unknown,
@@ -96,7 +93,7 @@ impl<I> Lane<I> {
                 Answer::KeyReused { partition, first_offset: known.offset }
             }
             Reply::Known { known, replayed } => self
-                .recall(partition, known.offset)
+                .recall(partition, known.offset, deadline)
                 .await
                 .map_or(Answer::Unknown, |answered| Answer::Answered(Answered { replayed, ..answered })),
         }
@@ -104,7 +101,7 @@ impl<I> Lane<I> {
 
     /// Submits commands in order, one hand-over to each partition; `None` where an answer is given already.
     pub(crate) async fn submit_all(&self, commands: Vec<(u32, Option<Prepared<I>>)>, answers: &mut [Option<Answer>]) {
-        let mut recalls = Vec::new();
+        let (mut recalls, deadline) = (Vec::new(), Instant::now() + self.wait);
         let mut by_partition: Vec<(Vec<Place>, Vec<Prepared<I>>)> = Vec::new();
         by_partition.resize_with(self.outcomes.len(), Default::default);
         for (index, (partition, command)) in commands.into_iter().enumerate() {
@@ -118,11 +115,10 @@ impl<I> Lane<I> {
                 commands.push(command);
             }
         }
-        let deadline = Instant::now() + self.wait;
         // All are handed over when first looked at, in order, and then waited for together.
         let with_commands = (0..).zip(by_partition).filter(|(_, (places, _))| !places.is_empty());
         let handed = with_commands.map(|(partition, (places, commands))| async move {
-            let replies = tokio::time::timeout_at(deadline.into(), self.way.submit(partition, commands)).await;
+            let replies = tokio::time::timeout_at(deadline, self.way.submit(partition, commands)).await;
             (partition, places, replies.unwrap_or_default())
         });
         for (partition, places, replies) in join_all(handed).await {
@@ -137,21 +133,21 @@ impl<I> Lane<I> {
                 }
             }
         }
-        self.recall_all(recalls, answers).await;
+        self.recall_all(recalls, answers, deadline).await;
     }
 
     /// The outcome first given under a key.
     pub(crate) async fn outcome(&self, partition: u32, key: &Key) -> Option<Answered> {
         let known = self.outcomes[partition as usize].find(key).await?;
-        self.recall(partition, known.offset).await
+        self.recall(partition, known.offset, Instant::now() + self.wait).await
     }
 
-    async fn recall(&self, partition: u32, offset: u64) -> Option<Answered> {
-        let stored = self.read(partition, vec![offset]).await;
+    async fn recall(&self, partition: u32, offset: u64, deadline: Instant) -> Option<Answered> {
+        let stored = self.read(partition, vec![offset], deadline).await;
         self.answered(partition, stored.first()?)
     }
 
-    async fn recall_all(&self, recalls: Vec<Recall>, answers: &mut [Option<Answer>]) {
+    async fn recall_all(&self, recalls: Vec<Recall>, answers: &mut [Option<Answer>], deadline: Instant) {
         let mut wanted: HashMap<u32, Vec<u64>> = HashMap::new();
         let (same, other): (Vec<_>, Vec<_>) = recalls.into_iter().partition(|r| r.known.content == r.content);
         for Recall { index, partition, known, .. } in other {
@@ -164,7 +160,7 @@ impl<I> Lane<I> {
         for (partition, mut offsets) in wanted {
             offsets.sort_unstable();
             offsets.dedup();
-            for stored in self.read(partition, offsets).await {
+            for stored in self.read(partition, offsets, deadline).await {
                 if let Some(answered) = self.answered(partition, &stored) {
                     found.insert((partition, stored.offset), answered);
                 }
@@ -177,12 +173,12 @@ impl<I> Lane<I> {
         }
     }
 
-    /// The records at these ascending offsets; fewer when the log cannot be read, or is slower than a caller waits.
-    async fn read(&self, partition: u32, mut offsets: Vec<u64>) -> Vec<Arc<Stored>> {
+    /// The records at these ascending offsets; fewer when the log cannot be read, or not until then.
+    async fn read(&self, partition: u32, mut offsets: Vec<u64>, deadline: Instant) -> Vec<Arc<Stored>> {
         let mut found: Vec<Arc<Stored>> = Vec::with_capacity(offsets.len());
         while !offsets.is_empty() {
             let read = self.log.read_at(self.topic, partition, offsets.clone());
-            match tokio::time::timeout(self.wait, read).await {
+            match tokio::time::timeout_at(deadline, read).await {
                 Ok(Ok(batch)) if batch.is_empty() => break,
                 Ok(Ok(batch)) => {
                     offsets.drain(..batch.len().min(offsets.len()));
