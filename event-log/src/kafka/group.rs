@@ -60,7 +60,7 @@ impl Group {
     }
 
     /// Says whether the group of each topic has let this process in, though it may have given it nothing: there may be
-    /// more processes than partitions.
+    /// more processes than partitions. Of one that was given nothing it does not become untrue when brokers are lost.
     pub fn is_in(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let within = Arc::clone(&self.within);
         move || within.lock().len() == Topic::ALL.len()

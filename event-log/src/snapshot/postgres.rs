@@ -7,12 +7,15 @@
 mod keys;
 mod rows;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::FutureExt;
 use sqlx::{
     PgConnection, Row,
     postgres::{PgQueryResult, PgRow},
 };
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{Due, Item, Known, Place, Save, SnapshotStore, State, check_look_up, check_save};
@@ -26,6 +29,8 @@ const DELETE_ROWS: i64 = 20_000;
 pub struct Postgres {
     database: Database,
     log: Box<str>,
+    /// Held while rows are deleted: one place at a time, as nobody waits for that.
+    deleting: Arc<Mutex<()>>,
 }
 
 /// What stops a piece of work.
@@ -46,7 +51,7 @@ impl From<sqlx::Error> for Failure {
 impl Postgres {
     /// The snapshots of the log whose commands have this identity.
     pub fn new(database: Database, log: Uuid) -> Postgres {
-        Postgres { database, log: log.to_string().into() }
+        Postgres { database, log: log.to_string().into(), deleting: Arc::default() }
     }
 
     async fn answer<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Error> {
@@ -145,13 +150,23 @@ impl Postgres {
         Ok(Some(state))
     }
 
-    /// Forgets at once, and deletes piece by piece: also what an earlier process forgot and could not delete. Each piece is
-    /// waited for by itself: all of them take as long as there is much.
-    async fn delete(&self, place: Place) -> Result<(), Error> {
-        let pool = self.database.pool();
-        let forget =
+    /// From now on nothing of the place is found.
+    async fn hide(&self, place: Place) -> Result<u64, Failure> {
+        let hide =
             sqlx::query("update snapshot_places set forgotten = true where log = $1 and name = $2 and not forgotten");
-        self.answer(done(forget.bind(&*self.log).bind(name(place)).execute(pool))).await?;
+        done(hide.bind(&*self.log).bind(name(place)).execute(self.database.pool())).await
+    }
+
+    /// Deletes what was forgotten of a place, piece by piece: also what an earlier process could not delete.
+    async fn delete(self, place: Place) {
+        let _one = self.deleting.lock().await;
+        if let Err(error) = self.delete_forgotten(place).await {
+            tracing::warn!(%error, "rows of a forgotten snapshot are not deleted; they are when it is forgotten again");
+        }
+    }
+
+    async fn delete_forgotten(&self, place: Place) -> Result<(), Error> {
+        let pool = self.database.pool();
         let all = sqlx::query_scalar("select place_id from snapshot_places where log = $1 and name = $2 and forgotten");
         let all = all.bind(&*self.log).bind(name(place)).fetch_all(pool);
         let forgotten: Vec<i64> = self.answer(async { Ok(all.await?) }).await?;
@@ -250,7 +265,13 @@ impl SnapshotStore for Postgres {
     }
 
     fn forget(&self, place: Place) -> BoxFuture<'_, Result<(), Error>> {
-        self.delete(place).boxed()
+        async move {
+            self.answer(self.hide(place)).await?;
+            // Whoever begins anew does not wait for that: it takes as long as there are rows.
+            tokio::spawn(self.clone().delete(place));
+            Ok(())
+        }
+        .boxed()
     }
 }
 
