@@ -216,6 +216,10 @@ struct Stopped {
     offset: u64,
 }
 
+fn not_hashed() -> Problem {
+    Problem::unavailable("busy", "the state could not be hashed now: try again", 1)
+}
+
 /// The state hash of every view at one position.
 #[utoipa::path(get, path = "/v1/state", tag = "state", security(("token" = ["operator", "auditor"])),
     responses((status = 200, description = "As asked", body = crate::answers::State)))]
@@ -229,17 +233,24 @@ pub async fn get_state(
     reached(&state, &sent).await?;
     let turn = std::sync::Arc::clone(&state.hashing).lock_owned().await;
     let hashes = match &state.database {
-        Some(database) => database.state_hashes().await.map_err(reading::problem)?,
+        Some(database) => {
+            let database = database.clone();
+            // To the end though the caller may have left, as the database goes on.
+            let hashing = tokio::spawn(async move {
+                let _turn = turn;
+                database.state_hashes().await
+            });
+            hashing.await.map_err(|_| not_hashed())?.map_err(reading::problem)?
+        }
         None => {
             let views = std::sync::Arc::clone(&state.views);
             // Every row is hashed: long enough to keep other requests of this thread waiting.
             let hashing = move || {
-                // Hashed to the end though the caller may have left.
                 let _turn = turn;
                 views.state_hashes()
             };
             let hashed = tokio::task::spawn_blocking(hashing).await;
-            hashed.map_err(|_| Problem::unavailable("busy", "the state could not be hashed now: try again", 1))?
+            hashed.map_err(|_| not_hashed())?
         }
     };
     let hex = |hash: &[u8; 32]| {
