@@ -6,9 +6,17 @@ use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 /// How often a partition's views say how far behind the log they are.
-pub(crate) const LAG_PERIOD: Duration = Duration::from_secs(1);
+const LAG_PERIOD: Duration = Duration::from_secs(1);
+
+/// Says when they do. Each partition has its own moment: brokers are not asked about all of them at once.
+pub(crate) fn period(partition: u32, partitions: u32) -> Interval {
+    let mut period = interval_at(tokio::time::Instant::now() + LAG_PERIOD * partition / partitions.max(1), LAG_PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    period
+}
 
 /// Most ends that are remembered; with more the oldest say enough.
 const ENDS_MAX: usize = 600;

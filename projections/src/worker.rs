@@ -5,7 +5,7 @@
 
 use crate::{
     Error,
-    lag::{Gauges, LAG_PERIOD, Lag},
+    lag::{self, Gauges, Lag},
     saved::{Saver, Saving, Start, take_back},
     store::Views,
     view::{View, ViewSet},
@@ -20,11 +20,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::{sync::watch, task::JoinSet};
 
 /// Folded at once between two chances for other tasks: about a millisecond of one core.
 const FOLD_RECORDS_MAX: usize = 256;
@@ -55,7 +51,12 @@ impl Worker {
     }
 
     fn new() -> Self {
-        Self { tasks: JoinSet::new(), tellers: JoinSet::new(), savers: JoinSet::new(), stopping: watch::Sender::new(false) }
+        Self {
+            tasks: JoinSet::new(),
+            tellers: JoinSet::new(),
+            savers: JoinSet::new(),
+            stopping: watch::Sender::new(false),
+        }
     }
 
     fn follow(&mut self, log: &Arc<dyn EventLog>, views: &Arc<Views>, topic: Topic, partition: u32, start: Start) {
@@ -203,21 +204,15 @@ impl Place {
     }
 }
 
-/// Says now and then how far behind the log each view is, until the log is closed.
+/// Says now and then how far behind the log each view is, for ever.
 async fn tell_lag(log: Arc<dyn EventLog>, views: Arc<Views>, topic: Topic, partition: u32) {
     let (gauges, mut lags, mut end) = (Gauges::new(topic, partition), HashMap::<View, Lag<u64>>::new(), 0);
-    let mut period = interval(LAG_PERIOD);
-    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut period = lag::period(partition, log.partitions(topic));
     loop {
         period.tick().await;
-        match log.tail(topic, partition).await {
-            Ok(tail) => end = tail,
-            Err(LogError::Closed) => return,
-            // While the log cannot be asked, what was known of its end gets older.
-            Err(_) => {}
-        }
-        let (now, stops) = (Instant::now(), views.stops());
-        let folded = views.position().next(topic, partition).unwrap_or_default();
+        // While the log cannot be asked, what was known of its end gets older.
+        end = log.tail(topic, partition).await.unwrap_or(end);
+        let (now, stops, folded) = (Instant::now(), views.stops(), views.reader(topic, partition).offset);
         gauges.tell(|view| {
             let stopped = stops.iter().find(|stop| stop.view == view && stop.partition == partition);
             let next = stopped.map_or(folded, |stop| stop.offset);

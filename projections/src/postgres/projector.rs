@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Error, Position,
     account::words,
-    lag::{Gauges, LAG_PERIOD, Lag},
+    lag::{self, Gauges, Lag},
 };
 use domain::time::Timestamp;
 use event_log::{Error as LogError, EventLog, Stored, Topic};
@@ -365,8 +365,7 @@ impl Place {
     /// Says how far each view is behind; nothing, while neither the database nor the log has said where it is.
     async fn tell_lag(&self) {
         let (mut lag, mut end) = (Lag::default(), 0);
-        let mut period = tokio::time::interval(LAG_PERIOD);
-        period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut period = lag::period(self.partition, self.log.partitions(self.topic));
         loop {
             period.tick().await;
             // While the log cannot be asked, what was known of its end gets older.
