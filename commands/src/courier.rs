@@ -99,6 +99,7 @@ async fn look_up(key: Key, mut waiting: oneshot::Sender<Reply>, outcomes: Arc<Ou
         outcomes.find(&key).await
     };
     let found = tokio::select! {
+        biased;
         found = found => found,
         () = waiting.closed() => None,
     };
