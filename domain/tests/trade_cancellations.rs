@@ -90,6 +90,27 @@ fn a_netted_sale_leaves_nothing_usable_and_a_gain_is_none() {
 }
 
 #[test]
+fn days_that_settle_together_share_what_is_usable_and_it_is_never_below_zero() {
+    // Nothing settles on the 24th, so what trades on the 23rd and what an exchange reports of the 24th settle together.
+    let asked = holding().fact(holiday("2026-11-24")).and(buy(10, "80.00")).and(fill(4, "T1", 10, "80.00"));
+    let asked = asked.and(sell(10, "100.00")).and(fill(6, "T2", 10, "100.00"));
+    let asked = asked.and(sell(10, "100.00")).and(buy(10, "100.00")).at("2026-11-24T11:00:00+05:30").and_all_due();
+    let on_the_24th = |seq, trade, value| fill_at(seq, trade, 10, value, "2026-11-24T10:00:00+05:30");
+    let sold = asked.and(on_the_24th(8, "T3", "100.00"));
+    let usable = |given: &Given| given.book().cash.due[&date("2026-11-25")].usable;
+    assert_eq!(usable(&sold), rupees("1800.00"));
+    // Of the netted day nobody knows which part was the sale's: all of it goes, and so 200.00 of the other day's.
+    let undone = sold.and(cancel_trade(6, "T2", TODAY, "2026-11-24T11:00:00+05:30"));
+    assert_eq!(usable(&undone), rupees("800.00"));
+    // The other day's sale is covered at 10.00 a share: of its 1000.00 all but 100.00 would go, and 800.00 are left.
+    let netted = undone.and(on_the_24th(9, "T4", "10.00")).at("2026-11-25T00:00:00+05:30").and_all_due();
+    assert_eq!(usable(&netted), Money::ZERO);
+    // Paid 800.00 and 100.00, received 1000.00.
+    let settled = netted.at("2026-11-25T15:30:00+05:30").and_all_due();
+    assert_eq!(settled.book().cash.available(), rupees("100100.00"));
+}
+
+#[test]
 fn a_sale_is_undone_and_its_shares_come_back_from_where_they_went() {
     let sold = holding().and(sell(10, "100.00")).and(fill(4, "T1", 10, "100.00"));
     assert_eq!(sold.book().cash.available(), rupees("101000.00"));

@@ -76,9 +76,8 @@ pub(super) fn net(book: &Book, net: &NetDay, context: &Context<'_>) -> Result<Ve
     let returned_settled = (covers - returned_t1).min(day.drawn.settled.max(none));
     let to_t1 = left - returned_t1 - returned_settled;
     let intraday = if day.delivers_gross { none } else { day.bought.min(day.sold) };
-    let usable_change = if day.delivers_gross || day.sold.is_zero() || !book.cash.due.contains_key(&settlement_date) {
-        Money::ZERO
-    } else {
+    let still_due = book.cash.due.get(&settlement_date).filter(|_| !day.delivers_gross && !day.sold.is_zero());
+    let usable_change = still_due.map_or(Money::ZERO, |due| {
         let parts = Parts {
             settled: (day.drawn.settled - returned_settled).shares(),
             t1: (day.drawn.t1 - returned_t1).shares(),
@@ -87,9 +86,10 @@ pub(super) fn net(book: &Book, net: &NetDay, context: &Context<'_>) -> Result<Ve
         };
         let usable =
             parts.usable(day.sold_value, day.bought_value, day.bought.shares(), context.policy, net.trade_date);
-        // A purchase that covers a sale can only take away: nothing becomes usable by netting.
-        (usable.unwrap_or_default() - day.usable).min(Money::ZERO)
-    };
+        // A purchase that covers a sale can only take away: nothing becomes usable by netting. Days that settle
+        // together share what is usable, and a cancelled sale of one may have taken another's part already.
+        (usable.unwrap_or_default() - day.usable).min(Money::ZERO).max(-due.usable)
+    });
     let moved = Shares { bought_today: -left, t1: returned_t1 + to_t1, settled: returned_settled };
     let netted = DayNetted {
         exchange: net.exchange,

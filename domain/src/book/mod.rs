@@ -39,7 +39,7 @@ pub use due::{due, next_due};
 pub use evolve::fold;
 
 /// Rises when `decide` may answer a command differently than before; recorded with every entry.
-pub const RULES: u32 = 6;
+pub const RULES: u32 = 7;
 
 /// Rises when the shape of [`Book`] changes: a snapshot of another shape is not read.
 pub const SHAPE: u32 = 6;

@@ -181,8 +181,8 @@ impl Model {
             if intraday > 0 {
                 usable += (traded.proceeds * intraday / traded.sold).min(traded.cost * intraday / traded.bought);
             }
-            // Netting takes away, and never adds.
-            due.usable -= (traded.usable - usable).max(0);
+            // Netting takes away, and never adds; days that settle together share what there is to take.
+            due.usable -= (traded.usable - usable).clamp(0, due.usable);
         }
     }
 
