@@ -15,6 +15,8 @@ use tokio::{
 const START_S_MAX: u64 = 20;
 /// Longest stop: the drain, and then some.
 const STOP_S_MAX: u64 = 30;
+/// How often one that starts is asked whether it is ready.
+const READY_POLL: Duration = Duration::from_millis(20);
 
 /// A running server; killed if dropped.
 pub struct Server {
@@ -81,6 +83,24 @@ impl Server {
             Ok(Ok(None)) => Err(Error::Server("the server ended before it listened; see above".to_owned())),
             Err(_) => Err(Error::Server(format!("the server did not listen within {} seconds", limit.as_secs()))),
         }
+    }
+
+    /// Waits until it says that it is ready, for so long at most.
+    ///
+    /// # Errors
+    /// When it does not answer, or never says so.
+    pub async fn ready(&self, limit: Duration) -> Result<(), Error> {
+        let ready = async {
+            loop {
+                let mut connection = Connection::open(self.address).await?;
+                if connection.ask(&http::get("/readyz", "")).await?.status == 200 {
+                    return Ok(());
+                }
+                tokio::time::sleep(READY_POLL).await;
+            }
+        };
+        let waited = tokio::time::timeout(limit, ready).await;
+        waited.unwrap_or_else(|_| Err(Error::Server(format!("the server was not ready within {} s", limit.as_secs()))))
     }
 
     /// Its resident memory in bytes; `None` where the system does not say.

@@ -65,8 +65,6 @@ const CLOCK_SPEED: &str = "86400";
 const ACCOUNTS_TO_ACTIVE: usize = 50;
 /// Longest wait until the server is ready, far over any bar.
 const READY_S_MAX: u64 = 600;
-/// How often readiness is asked.
-const READY_POLL_MS: u64 = 20;
 /// How often memory is looked at.
 const SAMPLE_MS: u64 = 1_000;
 /// How long nothing may be due before a day's work counts as done.
@@ -95,7 +93,7 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
 
     let began = Instant::now();
     let server = Server::start_hurried(folder.path(), CLOCK_SPEED, Duration::from_secs(READY_S_MAX)).await?;
-    ready(&server).await?;
+    server.ready(Duration::from_secs(READY_S_MAX)).await?;
     let ready_s = began.elapsed().as_secs_f64();
     let (ready_bytes, ready_peak_bytes) = (server.memory().unwrap_or(0), server.memory_peak().unwrap_or(0));
     let (now, peak) = (ready_bytes >> 20, ready_peak_bytes >> 20);
@@ -361,20 +359,6 @@ fn order_of(answer: &Answer) -> Result<OrderId, Error> {
         OutcomeResult::Accepted { order_id: Some(order_id), .. } => Ok(*order_id),
         other => Err(Error::NotClean(format!("an order without an id: {other:?}"))),
     }
-}
-
-async fn ready(server: &Server) -> Result<(), Error> {
-    let ready = async {
-        loop {
-            let mut connection = Connection::open(server.address).await?;
-            if connection.ask(b"GET /readyz HTTP/1.1\r\nhost: bench\r\n\r\n").await?.status == 200 {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(READY_POLL_MS)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(READY_S_MAX), ready).await;
-    waited.unwrap_or_else(|_| Err(Error::Server(format!("the server was not ready within {READY_S_MAX} s"))))
 }
 
 /// The first order again: the same answer, as a repeat.

@@ -138,7 +138,9 @@ async fn measure(place: &Place, url: &str, data: &Path, size: &Size) -> Result<M
     let memory = |server: &Server| server.memory().unwrap_or(0) >> 20;
     told.push(format!("a writer that was started serves with {} MB", memory(&first)));
 
+    // Whoever takes over stands by, let into the group: how long a start takes is measured above.
     let second = Server::start_role("writer", data, place, url).await?;
+    second.ready(WAIT).await?;
     teller.insist("beside", Instant::now()).await?;
     let began = Instant::now();
     first.kill().await?;
@@ -146,6 +148,7 @@ async fn measure(place: &Place, url: &str, data: &Path, size: &Size) -> Result<M
     let one = began.elapsed();
     // The group had given the partition to one of the two: whichever had it was killed in one of the cases.
     let third = Server::start_role("writer", data, place, url).await?;
+    third.ready(WAIT).await?;
     teller.insist("beside-again", Instant::now()).await?;
     let began = Instant::now();
     second.kill().await?;
