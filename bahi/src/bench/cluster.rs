@@ -26,6 +26,8 @@ const MEASURED_S: u64 = 8;
 const SINGLE_CONNECTIONS: usize = 256;
 /// Half of the bar.
 const OPEN_PER_SECOND: u32 = 5_000;
+/// Which figure the orders are of that warm up: none that is shown.
+const WARM_UP: u64 = 9;
 /// Connections of batches.
 const BATCH_CONNECTIONS: usize = 16;
 
@@ -104,6 +106,9 @@ impl Roles {
         let single = orders::single_orders(tokens);
         let mut results = Vec::new();
         let measured = Duration::from_secs(MEASURED_S);
+        // Nothing of it counts: a broker that has just been started compiles its own code meanwhile.
+        let shape = Shape { name: "warm_up", connections: SINGLE_CONNECTIONS, pace: Pace::Closed, measured };
+        self.measure(bench, shape, Singles::new(&single, Spread::Uniform, WARM_UP)).await?;
         let shapes = [
             ("alone", Pace::Closed, 1),
             ("single_uniform", Pace::Closed, SINGLE_CONNECTIONS),

@@ -8,6 +8,7 @@ use futures::{
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
+use tokio::task::JoinError;
 
 type Question = Shared<BoxFuture<'static, Result<Now, Error>>>;
 
@@ -35,7 +36,13 @@ impl Postgres {
     pub(super) async fn position_now(&self) -> Result<Now, Error> {
         let question = {
             let mut next = self.asked.next.lock();
-            next.get_or_insert_with(|| self.clone().put().boxed().shared()).clone()
+            // It is put whoever still waits: a connection whose question is given up is closed, and the next one asked
+            // of a new one, which costs the server more than any answer.
+            let ask = || {
+                let (asking, at) = (tokio::spawn(self.clone().put()), self.database.at().into());
+                asking.map(move |asked| asked.unwrap_or_else(|ended| Err(lost(at, &ended)))).boxed().shared()
+            };
+            next.get_or_insert_with(ask).clone()
         };
         question.await
     }
@@ -48,4 +55,9 @@ impl Postgres {
         let read = async { self.now_in(&mut *self.database.pool().acquire().await?).await };
         self.answer(read).await
     }
+}
+
+/// Nobody puts the question any more.
+fn lost(at: Box<str>, ended: &JoinError) -> Error {
+    event_log::Error::Database { at, reason: format!("the question was not put: {ended}").into() }.into()
 }

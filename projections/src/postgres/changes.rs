@@ -22,6 +22,8 @@ pub(super) struct Touched {
     before: Before,
     pub(super) after: Account,
     pub(super) older: Older,
+    /// The first of its entries in the batch: rows that an entry from there on began are not in the database.
+    pub(super) since: Option<u64>,
 }
 
 /// What is compared with what it becomes; of the lists, which may be long, changes are noted instead.
@@ -52,7 +54,12 @@ impl Touched {
         let (portfolio, pnl, cash) = (after.portfolio.clone(), after.pnl.clone(), after.cash.clone());
         after.orders.changed().begin();
         after.trades.changed().begin();
-        Self { before: Before { entries, orders, trades, portfolio, pnl, cash }, after, older: Older::default() }
+        Self {
+            before: Before { entries, orders, trades, portfolio, pnl, cash },
+            after,
+            older: Older::default(),
+            since: None,
+        }
     }
 
     /// Everything is new.
@@ -80,6 +87,7 @@ pub(super) struct Changes {
 struct Change {
     table: &'static Table,
     put: Columns,
+    new: Columns,
     gone: Columns,
 }
 
@@ -88,6 +96,7 @@ impl Changes {
         self.tables.entry(table.name).or_insert_with(|| Change {
             table,
             put: Columns::rows_of(table),
+            new: Columns::rows_of(table),
             gone: Columns::keys_of(table),
         })
     }
@@ -97,6 +106,19 @@ impl Changes {
         &mut self.of(table).put
     }
 
+    /// Where a row goes whose key was never there: PostgreSQL need not look for it first.
+    pub(super) fn new_row(&mut self, table: &'static Table) -> &mut Columns {
+        &mut self.of(table).new
+    }
+
+    /// Where a row goes that this entry of its account began.
+    fn begun_by(&mut self, table: &'static Table, seq: u64, since: Option<u64>) -> &mut Columns {
+        match since {
+            Some(since) if seq >= since => self.new_row(table),
+            _ => self.put(table),
+        }
+    }
+
     /// Where the key of a row goes that is no longer there.
     pub(super) fn gone(&mut self, table: &'static Table) -> &mut Columns {
         &mut self.of(table).gone
@@ -104,14 +126,15 @@ impl Changes {
 
     /// How many rows are put or deleted.
     pub(super) fn len(&self) -> usize {
-        self.tables.values().map(|change| change.put.len() + change.gone.len()).sum()
+        self.tables.values().map(|change| change.put.len() + change.new.len() + change.gone.len()).sum()
     }
 
     /// Writes all of it, in the transaction that this connection is in.
     pub(super) async fn write(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        for Change { table, put, gone } in self.tables.values() {
+        for Change { table, put, new, gone } in self.tables.values() {
             gone.delete(table, connection).await?;
             put.put(table, connection).await?;
+            new.insert(table, connection).await?;
         }
         Ok(())
     }
@@ -124,7 +147,8 @@ impl Changes {
 
     /// Adds what became of an account.
     pub(super) fn account(&mut self, (id, partition): (&AccountId, u32), touched: &mut Touched) {
-        let Touched { before, after, older } = touched;
+        let Touched { before, after, older, since } = touched;
+        let since = *since;
         // Also where no journal is folded: every account of these views is named once.
         if before.entries != Some(after.journal.count()) {
             rows::account(self.put(&rows::ACCOUNTS), id, partition, after);
@@ -136,8 +160,8 @@ impl Changes {
         if before.trades != trades {
             rows::list(self.put(&rows::TRADE_LISTS), id, &trades);
         }
-        self.orders(id, after, older);
-        self.trades(id, after, older);
+        self.orders(id, after, older, since);
+        self.trades(id, after, older, since);
         if before.portfolio != after.portfolio {
             self.portfolio(id, before, after);
         }
@@ -151,7 +175,7 @@ impl Changes {
                 }
             });
             compare(before.cash.blocks(), after.cash.blocks(), |seq, amount| match amount {
-                Some(amount) => rows::cash_block(self.put(&rows::CASH_BLOCKS), id, *seq, *amount),
+                Some(amount) => rows::cash_block(self.begun_by(&rows::CASH_BLOCKS, *seq, since), id, *seq, *amount),
                 None => {
                     self.gone(&rows::CASH_BLOCKS).row().text(id.as_str()).count(*seq);
                 }
@@ -160,23 +184,23 @@ impl Changes {
     }
 
     /// Orders and fund orders are never gone: they are here, or have left.
-    fn orders(&mut self, id: &AccountId, after: &mut Account, older: &Older) {
+    fn orders(&mut self, id: &AccountId, after: &mut Account, older: &Older, since: Option<u64>) {
         for seq in after.orders.changed().end() {
             if let Some(row) = after.orders.order(seq) {
-                rows::order(self.put(&rows::ORDERS), id, row, false);
+                rows::order(self.begun_by(&rows::ORDERS, seq, since), id, row, false);
             } else if let Some(row) = after.orders.fund_order(seq) {
-                rows::fund_order(self.put(&rows::FUND_ORDERS), id, row, false);
+                rows::fund_order(self.begun_by(&rows::FUND_ORDERS, seq, since), id, row, false);
             }
         }
         older.orders.iter().for_each(|row| rows::order(self.put(&rows::ORDERS), id, row, true));
         older.funds.iter().for_each(|row| rows::fund_order(self.put(&rows::FUND_ORDERS), id, row, true));
     }
 
-    fn trades(&mut self, id: &AccountId, after: &mut Account, older: &Older) {
+    fn trades(&mut self, id: &AccountId, after: &mut Account, older: &Older, since: Option<u64>) {
         for seq in after.trades.changed().end() {
             let all = after.trades.trades();
             if let Ok(at) = all.binary_search_by_key(&seq, |row| row.seq) {
-                rows::trade(self.put(&rows::TRADES), id, &all[at], false);
+                rows::trade(self.begun_by(&rows::TRADES, seq, since), id, &all[at], false);
             } else if older.trades.iter().all(|row| row.seq != seq) {
                 self.gone(&rows::TRADES).row().text(id.as_str()).count(seq);
             }

@@ -230,6 +230,11 @@ impl Columns {
         self.run(put_sql(table), connection).await
     }
 
+    /// Inserts these rows, none of which is there.
+    pub(super) async fn insert(&self, table: &Table, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.run(insert_sql(table), connection).await
+    }
+
     /// Deletes the rows with these keys.
     pub(super) async fn delete(&self, table: &Table, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         self.run(delete_sql(table), connection).await
@@ -273,14 +278,16 @@ pub(super) fn unnest<'a>(columns: impl Iterator<Item = &'a (&'static str, Kind)>
     format!("unnest({})", arrays.join(", "))
 }
 
-fn put_sql(table: &Table) -> String {
+fn insert_sql(table: &Table) -> String {
     let Table { name, key, rest } = table;
-    let rows = unnest(key.iter().chain(*rest));
-    let mut sql = format!("insert into {name} ({}", names(key));
-    if !rest.is_empty() {
-        write!(sql, ", {}", names(rest)).expect("a text takes everything");
-    }
-    write!(sql, ") select * from {rows} on conflict ({}) do ", names(key)).expect("a text takes everything");
+    let all = [*key, *rest].concat();
+    format!("insert into {name} ({}) select * from {}", names(&all), unnest(all.iter()))
+}
+
+fn put_sql(table: &Table) -> String {
+    let Table { key, rest, .. } = table;
+    let mut sql = insert_sql(table);
+    write!(sql, " on conflict ({}) do ", names(key)).expect("a text takes everything");
     if rest.is_empty() {
         sql.push_str("nothing");
     } else {

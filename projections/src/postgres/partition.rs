@@ -283,9 +283,10 @@ impl Partition {
                         kinds: &live.stored.record.headers.kinds,
                         value: &live.stored.record.value,
                     };
-                    rows::journal(changes.put(&rows::JOURNAL), &entry);
+                    rows::journal(changes.new_row(&rows::JOURNAL), &entry);
                 }
                 if let Ok(entry) = &live.entry {
+                    touched.since.get_or_insert(entry.seq);
                     for (view, reason) in rows.fold(entry, self.stopped, Some(&mut touched.older)) {
                         self.stop(view, offset, reason, stops);
                     }

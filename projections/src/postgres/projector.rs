@@ -41,10 +41,12 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Batches of the log that wait for a partition while it writes: what makes the next one.
 const WAITING_BATCHES_MAX: usize = 4;
 
-/// How long a batch is gathered, from the last one's start on, for each record of that, and at most: a transaction costs
-/// much the same for one record as for a hundred, and whoever waits for one of its own alone waits for nobody.
+/// How long a batch is gathered, from the last one's start on: for each record of that, as many times as that took to
+/// write, and at most. A transaction costs much the same for one record as for a hundred, and while there is little to
+/// do no more than a quarter of the time goes into them.
 const GATHER_PER_RECORD: Duration = Duration::from_millis(1);
-const GATHER_MAX: Duration = Duration::from_millis(25);
+const GATHER_PER_WRITE: u32 = 4;
+const GATHER_MAX: Duration = Duration::from_millis(50);
 
 /// How long to wait before what failed is tried again, at first and at most: a restart takes seconds.
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
@@ -334,6 +336,7 @@ impl Place {
                 Done::Overtaken => return Ok(Left::Overtaken),
                 Done::Written { records, rows } => {
                     let gather = GATHER_PER_RECORD.saturating_mul(u32::try_from(records).unwrap_or(u32::MAX));
+                    let gather = gather.max(began.elapsed() * GATHER_PER_WRITE);
                     gathered = began + gather.min(GATHER_MAX);
                     self.metrics.written(records, rows, began.elapsed());
                     self.written.records.fetch_add(records as u64, Ordering::Relaxed);

@@ -28,6 +28,30 @@ async fn many_wait_for_what_another_process_folds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_is_given_up_costs_no_connection() {
+    let (own, ledger) = (Own::new().await, Ledger::new(1));
+    let log = ledger.log().await;
+    let views = own.views_through_one(&log).await;
+    let connection = async || {
+        let asked = sqlx::query_scalar::<_, i32>("select pg_backend_pid()").fetch_one(views.database.pool()).await;
+        asked.expect("it is answered")
+    };
+    let first = connection().await;
+    for polls in 0..50 {
+        // Given up at any moment of it, as when Redis has said that the answer will not help.
+        let mut asked = std::pin::pin!(views.position_now());
+        for _ in 0..polls {
+            if futures::poll!(&mut asked).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    views.position_now().await.expect("it is asked");
+    assert_eq!(connection().await, first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_is_the_index_of_a_log_that_has_none_however_far_it_is() {
     let (own, mut draws, mut ledger) = (Own::new().await, Draws(51), Ledger::new(1));
     wander(&mut ledger, &mut draws, 150);

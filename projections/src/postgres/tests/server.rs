@@ -28,6 +28,12 @@ impl Own {
         Postgres::open(self.database.clone(), log).await.expect("the views open")
     }
 
+    /// The same through one connection alone.
+    pub(super) async fn views_through_one(&self, log: &Memory) -> Postgres {
+        let database = Database::open(&self.url, 1).await.expect("the database opens");
+        Postgres::open(database, log).await.expect("the views open")
+    }
+
     /// Runs what a person could.
     pub(super) async fn run(&self, sql: &str) {
         run(&self.url, sql.to_owned()).await;
