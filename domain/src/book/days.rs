@@ -88,7 +88,7 @@ pub(super) fn net(book: &Book, net: &NetDay, context: &Context<'_>) -> Result<Ve
             parts.usable(day.sold_value, day.bought_value, day.bought.shares(), context.policy, net.trade_date);
         // A purchase that covers a sale can only take away: nothing becomes usable by netting. Days that settle
         // together share what is usable, and a cancelled sale of one may have taken another's part already.
-        (usable.unwrap_or_default() - day.usable).min(Money::ZERO).max(-due.usable)
+        (usable.unwrap_or_default() - day.usable).min(Money::ZERO).max(-due.usable.max(Money::ZERO))
     });
     let moved = Shares { bought_today: -left, t1: returned_t1 + to_t1, settled: returned_settled };
     let netted = DayNetted {

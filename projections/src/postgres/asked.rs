@@ -7,8 +7,10 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use parking_lot::Mutex;
-use std::sync::Arc;
-use tokio::task::JoinError;
+use std::{fmt::Display, sync::Arc, time::Duration};
+
+/// The longest wait for an answer, which is a few rows.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 type Question = Shared<BoxFuture<'static, Result<Now, Error>>>;
 
@@ -53,11 +55,13 @@ impl Postgres {
         // Who comes from here on may have seen what this question does not, and shares the next.
         *asked.next.lock() = None;
         let read = async { self.now_in(&mut *self.database.pool().acquire().await?).await };
-        self.answer(read).await
+        // Those who share the next question wait for this one, though nobody else may any more.
+        let answered = tokio::time::timeout(ANSWER_WAIT, self.answer(read)).await;
+        answered.unwrap_or_else(|elapsed| Err(lost(self.database.at().into(), &elapsed)))
     }
 }
 
 /// Nobody puts the question any more.
-fn lost(at: Box<str>, ended: &JoinError) -> Error {
-    event_log::Error::Database { at, reason: format!("the question was not put: {ended}").into() }.into()
+fn lost(at: Box<str>, why: &dyn Display) -> Error {
+    event_log::Error::Database { at, reason: format!("it does not say how far the views are: {why}").into() }.into()
 }

@@ -41,9 +41,9 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Batches of the log that wait for a partition while it writes: what makes the next one.
 const WAITING_BATCHES_MAX: usize = 4;
 
-/// How long a batch is gathered, from the last one's start on: for each record of that, as many times as that took to
-/// write, and at most. A transaction costs much the same for one record as for a hundred, and while there is little to
-/// do no more than a quarter of the time goes into them.
+/// How long a batch is gathered, from the last one's start on: for each record of that, as many times as that took from
+/// folding to Redis, and at most. A transaction costs much the same for one record as for a hundred: those of a few
+/// milliseconds take a quarter of a partition's time.
 const GATHER_PER_RECORD: Duration = Duration::from_millis(1);
 const GATHER_PER_WRITE: u32 = 4;
 const GATHER_MAX: Duration = Duration::from_millis(50);
