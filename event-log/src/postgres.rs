@@ -6,12 +6,13 @@
 mod errors;
 mod migrations;
 
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::Semaphore;
 
 use crate::Error;
 
@@ -25,6 +26,8 @@ const LOCK_WAIT: &str = "10s";
 const IDLE_WAIT: &str = "60s";
 /// How long one waits for the answer to any one piece of work, whatever the server does: longer than all of the above.
 const ANSWER_WAIT: Duration = Duration::from_secs(90);
+/// Of how many connections one may be kept by who has work all the time; the others are for a moment's use.
+const KEPT_OF_CONNECTIONS: u32 = 2;
 /// A connection that nobody uses is closed after this.
 const IDLE_CONNECTION: Duration = Duration::from_secs(600);
 
@@ -32,6 +35,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 pub struct Database {
     pool: PgPool,
+    places: Arc<Semaphore>,
     at: Box<str>,
 }
 
@@ -46,7 +50,13 @@ impl Database {
         migrations::check(&mut first, &at).await?;
         // It has served its purpose, whether it ends in order or not.
         drop(first.close().await);
-        Ok(Database { pool: pool(options, connections_max), at })
+        Ok(Database::with(options, connections_max, at))
+    }
+
+    fn with(options: PgConnectOptions, connections_max: u32, at: Box<str>) -> Database {
+        let places = connections_max.max(1) / KEPT_OF_CONNECTIONS;
+        let places = Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(0)));
+        Database { pool: pool(options, connections_max), places, at }
     }
 
     /// Makes the tables that are missing, as `bahi migrate` does; says how many steps that took.
@@ -87,7 +97,7 @@ impl Database {
     pub fn beside(&self, schema: &str, connections_max: u32) -> Database {
         let options = (*self.pool.connect_options()).clone();
         let options = options.options([("search_path", schema), ("synchronous_commit", "off")]);
-        Database { pool: pool(options, connections_max), at: self.at.clone() }
+        Database::with(options, connections_max, self.at.clone())
     }
 
     /// The statements that make the tables of views, for whoever makes them in another schema.
@@ -98,6 +108,12 @@ impl Database {
     /// The connections.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Places for connections that are kept by who has work all the time: with one of these it may keep one that it took
+    /// of the pool. There is always one that nobody keeps.
+    pub fn places(&self) -> &Arc<Semaphore> {
+        &self.places
     }
 
     /// Which database: host, port and name.

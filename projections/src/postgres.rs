@@ -20,6 +20,7 @@ mod hash;
 mod hot;
 mod indexed;
 mod journal;
+mod kept;
 mod loading;
 mod market;
 mod market_rows;

@@ -12,7 +12,14 @@ use crate::{
 use domain::ids::AccountId;
 use event_log::{Topic, partition_of};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
+
+/// The most accounts of batches that Redis is told of again: some seconds of them, and a few milliseconds of the server.
+const UNTOLD_ACCOUNTS_MAX: usize = 8_192;
 
 /// Where they are kept.
 #[derive(Clone)]
@@ -101,23 +108,68 @@ impl Cached {
         Ok(stored)
     }
 
-    /// Takes over what a batch changed, once it is committed; or confirms how far a partition is, for none.
+    /// Takes over what a batch changed, once it is committed, and what it was not told before; or confirms how far a
+    /// partition is, for none.
     pub(super) async fn committed(
         &self,
         partition: u32,
         from: u64,
         to: &Checkpoint,
         accounts: &BTreeMap<AccountId, Touched>,
+        untold: &mut Untold,
     ) {
         let place = Place { partition, generation: to.generation };
         if !to.stops.is_empty() {
+            *untold = Untold::default();
             // Rows say nothing of what they lack; the database does.
             return self.redis.leave(place).await;
         }
         let next = to.reader.offset;
-        let touched: Vec<AccountId> = accounts.keys().copied().collect();
-        let blank = self.redis.advance(place, (from, next), &touched).await;
-        let rows = blank.iter().filter_map(|id| Some((id, &accounts.get(id)?.after)));
-        self.redis.fill(place, next, &rows.collect::<Vec<_>>()).await;
+        let (from, touched) = mem::take(untold).with(from, accounts.keys());
+        match self.redis.advance(place, (from, next), &touched).await {
+            Some(blank) => {
+                let rows = blank.iter().filter_map(|id| Some((id, &accounts.get(id)?.after)));
+                self.redis.fill(place, next, &rows.collect::<Vec<_>>()).await;
+            }
+            None => *untold = Untold::of(from, touched),
+        }
+    }
+}
+
+/// The batches of a partition that Redis did not confirm in time. Told again with the next one, they cost nobody else's
+/// rows there; too many are forgotten, which does.
+#[derive(Default)]
+pub(super) struct Untold {
+    /// Where the first of them began, and the accounts that they touched.
+    batches: Option<(u64, BTreeSet<AccountId>)>,
+}
+
+impl Untold {
+    fn of(from: u64, touched: Vec<AccountId>) -> Self {
+        let fits = touched.len() <= UNTOLD_ACCOUNTS_MAX;
+        Self { batches: fits.then(|| (from, touched.into_iter().collect())) }
+    }
+
+    /// Where all of it began and what it touched, with a batch that began here.
+    fn with<'a>(self, from: u64, touched: impl Iterator<Item = &'a AccountId>) -> (u64, Vec<AccountId>) {
+        let (from, mut all) = self.batches.unwrap_or_else(|| (from, BTreeSet::new()));
+        all.extend(touched);
+        (from, all.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::account;
+
+    #[test]
+    fn what_was_not_told_is_told_from_where_it_began_unless_it_is_too_much() {
+        let (one, other) = (account(1), account(2));
+        let untold = Untold::of(5, vec![one]);
+        assert_eq!(untold.with(7, [other].iter()), (5, vec![one, other]));
+        assert_eq!(Untold::default().with(7, [other].iter()), (7, vec![other]));
+        let many = (0..=UNTOLD_ACCOUNTS_MAX).map(account).collect();
+        assert_eq!(Untold::of(5, many).with(7, [other].iter()), (7, vec![other]), "a batch was missed");
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{
     Failure, Postgres,
-    cached::Cached,
+    cached::Untold,
     changes::{Changes, Touched},
     checkpoint::{self, Checkpoint, Stopped},
     hot::Hot,
+    kept::Kept,
     loading::{self, LOAD_ACCOUNTS_MAX},
     market, rows,
     rows::JournalRow,
@@ -53,6 +54,8 @@ pub(super) struct Partition {
     at: Checkpoint,
     stopped: ViewSet,
     hot: Hot,
+    kept: Kept,
+    untold: Untold,
     corruption: Option<Corruption>,
 }
 
@@ -99,7 +102,8 @@ impl Partition {
         let mut stopped = views.folded.others();
         at.stops.iter().for_each(|of| stopped.insert(of.stop.view));
         let hot = Hot::new(views.partitions(topic));
-        Ok(Self { views: views.clone(), topic, partition, at, stopped, hot, corruption: None })
+        let (views, kept, untold) = (views.clone(), Kept::of(&views.database), Untold::default());
+        Ok(Self { views, topic, partition, at, stopped, hot, kept, untold, corruption: None })
     }
 
     /// The next record to fold.
@@ -123,7 +127,8 @@ impl Partition {
     }
 
     /// Whether the tables are still those that it was loaded from; a rebuild may have put others in their place.
-    pub(super) async fn is_in_place(&self) -> Result<bool, Error> {
+    pub(super) async fn is_in_place(&mut self) -> Result<bool, Error> {
+        self.kept.let_go_of_unused();
         let read = async {
             let mut connection = self.views.database.pool().acquire().await?;
             Ok(checkpoint::generation(&mut connection, (self.topic, self.partition)).await?)
@@ -132,15 +137,15 @@ impl Partition {
     }
 
     /// Confirms how far this partition is where accounts are kept that are asked about.
-    pub(super) async fn confirm(&self) {
-        if let Some(cached) = self.cached() {
-            cached.committed(self.partition, self.next(), &self.at, &BTreeMap::new()).await;
-        }
+    pub(super) async fn confirm(&mut self) {
+        self.tell(self.next(), &BTreeMap::new()).await;
     }
 
-    /// Where accounts of this partition are kept that are asked about, if anywhere.
-    fn cached(&self) -> Option<&Cached> {
-        self.views.cached.as_ref().filter(|_| self.topic == Topic::Ledger)
+    /// Tells Redis what was committed from here on, if accounts of this partition are kept there.
+    async fn tell(&mut self, from: u64, accounts: &BTreeMap<AccountId, Touched>) {
+        if let Some(cached) = self.views.cached.as_ref().filter(|_| self.topic == Topic::Ledger) {
+            cached.committed(self.partition, from, &self.at, accounts, &mut self.untold).await;
+        }
     }
 
     /// Folds records that follow each other and writes what changed; those below the checkpoint are passed over.
@@ -170,12 +175,13 @@ impl Partition {
             }
             to.recorded_at = Some(recorded_at(stored));
         }
-        let mut connection = self.views.database.pool().acquire().await?;
+        let mut taken = self.kept.take(&self.views.database).await?;
+        let connection = &mut *taken.connection;
         let mut folded = if self.topic == Topic::Market {
-            let (changes, stops) = market::fold(&mut connection, self.partition, &live, &mut self.stopped).await?;
+            let (changes, stops) = market::fold(connection, self.partition, &live, &mut self.stopped).await?;
             Folded { changes, accounts: BTreeMap::new(), stops }
         } else {
-            self.fold_ledger(&mut connection, &live).await?
+            self.fold_ledger(connection, &live).await?
         };
         if let Some((found, stored)) = corruption {
             let topic = self.topic;
@@ -201,14 +207,13 @@ impl Partition {
             checkpoint::stop(&mut transaction, stopped).await?;
         }
         transaction.commit().await?;
+        self.kept.put(taken);
         steps.end();
         to.stops.extend(stops);
         let records = usize::try_from(to.reader.offset - expected).unwrap_or(usize::MAX);
         self.at = to;
         self.corruption = corruption.map(|(found, _)| found);
-        if let Some(cached) = self.cached() {
-            cached.committed(self.partition, expected, &self.at, &folded.accounts).await;
-        }
+        self.tell(expected, &folded.accounts).await;
         self.hot.turn();
         for (id, touched) in folded.accounts {
             self.hot.keep(id, touched.after);

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 mod answers;
 mod cached;
 mod contract;
+mod kept;
 mod market_rows;
 mod outage;
 mod rebuild;

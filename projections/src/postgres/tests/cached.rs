@@ -175,6 +175,35 @@ async fn what_is_committed_and_not_told_yet_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_redis_did_not_take_is_told_with_the_next_and_costs_nobody_elses_rows() {
+    let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
+    let (changed, other) = (account(1), account(2));
+    ledger.open(&changed, "5.00");
+    ledger.open(&other, "7.00");
+    let log = ledger.log().await;
+    let (views, redis) = kept(&own, &log, &server).await;
+    let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
+    place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+    warm(&views, &redis, &replayed(&log).await).await;
+    // Full: what is there is answered, and nothing more is taken.
+    server.run(&["config", "set", "maxmemory", "1"]);
+    for _ in 0..2 {
+        ledger.command(&changed, domain::cash::Deposit { amount: money("1.00") });
+        ledger.append_to(&log).await;
+        place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+    }
+    server.run(&["config", "set", "maxmemory", "0"]);
+    until("what was missed is told", async || {
+        place.confirm().await;
+        has(&redis, &other, 0, place.next()).await
+    })
+    .await;
+    assert_eq!(redis.find(FIRST, &changed).await.expect("a blank").rows, None, "older rows are none");
+    same(&views, &replayed(&log).await, "when it is told").await;
+    warm(&views, &redis, &replayed(&log).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_with_a_view_that_stopped_is_read_from_the_database() {
     let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
     let who = account(1);
