@@ -14,6 +14,7 @@ mod conditions;
 mod disk;
 mod http;
 mod load;
+mod machine;
 mod making;
 mod place;
 mod population;

@@ -4,6 +4,7 @@
 use super::{
     Bench, bytes, disk,
     load::{self, Pace, Requests, Shape},
+    machine::{self, Machine},
     orders::{self, Batches, Singles},
     place::Place,
     population,
@@ -42,13 +43,12 @@ const HIT: &str = "bahi_redis_reads_total{outcome=\"hit\"}";
 /// verify.
 pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let place = Place::of(bench)?;
-    let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
-    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let machine = Machine::look(folder.path())?;
     let measured = place.with(PARTITIONS, async |url| measure(bench, &place, url, folder.path()).await).await;
     let (results, bytes) = measured?;
     let (bytes, redis) = (Some(bytes), Some(place.redis.is_some()));
-    Ok(Report { bytes, redis, ..Report::new("cluster", results, fdatasync_ms, load) })
+    Ok(Report { bytes, redis, ..Report::new("cluster", results, machine) })
 }
 
 async fn measure(bench: &Bench, place: &Place, url: &str, data: &Path) -> Result<(Vec<Measure>, Bytes), Error> {
@@ -126,16 +126,18 @@ impl Roles {
         Ok(results)
     }
 
-    /// Measures, and says how busy each was.
+    /// Measures, and says how far memory was before and how busy each was.
     async fn measure<R: Requests + 'static>(&self, bench: &Bench, shape: Shape, requests: R) -> Result<Measure, Error> {
         let all = [("api", &self.api), ("writer", &self.writer), ("projector", &self.projector)];
+        let memory_ns = machine::memory_ns();
         let before = all.map(|(_, server)| server.cpu());
         let measure = load::run(self.api.address, shape, requests).await?;
         let used = all.iter().zip(before).filter_map(|((name, server), before)| {
             let used = server.cpu()?.checked_sub(before?)?;
             Some(format!("{name} {} ms", used.as_millis()))
         });
-        bench.tell(&format!("{}: processor time: {}", shape.name, used.collect::<Vec<_>>().join(", ")));
+        let used = used.collect::<Vec<_>>().join(", ");
+        bench.tell(&format!("{}: memory {memory_ns:.0} ns before; processor time: {used}", shape.name));
         Ok(measure)
     }
 

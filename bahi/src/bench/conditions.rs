@@ -4,6 +4,7 @@
 use super::{
     Bench, disk,
     load::{self, Requests, Shape},
+    machine::Machine,
     report::{Bytes, Measure, Report},
     server::{self, Server},
 };
@@ -18,8 +19,7 @@ use tempfile::TempDir;
 /// A server with nothing in it yet, and what was measured before.
 pub struct Conditions {
     folder: TempDir,
-    fdatasync_ms: f64,
-    load: f64,
+    machine: Machine,
     talks: bool,
     /// The server.
     pub server: Server,
@@ -35,14 +35,13 @@ impl Conditions {
     /// # Errors
     /// When the folder is not on a disk, or the server does not start.
     pub async fn begin(bench: &Bench) -> Result<Conditions, Error> {
-        let load = disk::load_average();
         let folder = disk::folder(&bench.parent)?;
-        let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+        let machine = Machine::look(folder.path())?;
         let server = Server::start(folder.path()).await?;
         let minter = Minter::open(folder.path(), None)?;
         let operator = minter.mint(Role::Operator, &[])?;
         bench.tell("no limit of requests per account is set; tokens are verified; synchronous=FULL");
-        Ok(Conditions { folder, fdatasync_ms, load, talks: bench.talks(), server, minter, operator })
+        Ok(Conditions { folder, machine, talks: bench.talks(), server, minter, operator })
     }
 
     /// Measures, and says how busy the server was.
@@ -87,6 +86,6 @@ impl Conditions {
             }
         }
         let bytes = Some(Bytes::on_disk(disk::bytes_of(self.folder.path())?, entries));
-        Ok(Report { bytes, ..Report::new(bench, results, self.fdatasync_ms, self.load) })
+        Ok(Report { bytes, ..Report::new(bench, results, self.machine) })
     }
 }

@@ -5,6 +5,7 @@
 use super::{
     Bench, disk,
     load::{LATENCY_DIGITS, LATENCY_US_MAX},
+    machine::Machine,
     report::{Bytes, Measure, Report},
 };
 use crate::{clock, error::Error, wire};
@@ -37,15 +38,14 @@ const ACCOUNTS: u64 = 10_000;
 /// # Errors
 /// When the folder is not on a disk, an append fails, or what is read back is not what was appended.
 pub async fn run(bench: &Bench) -> Result<Report, Error> {
-    let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
-    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let machine = Machine::look(folder.path())?;
     let (path, brokers) = (folder.path().to_owned(), bench.brokers.clone());
     // The writers use all processors, so they run on a runtime of their own.
     let (result, bytes) = tokio::task::spawn_blocking(move || measured(&path, brokers.as_deref()))
         .await
         .map_err(|why| Error::Usage(format!("the writers ended badly: {why}")))??;
-    Ok(Report { bytes, ..Report::new("log", vec![result], fdatasync_ms, load) })
+    Ok(Report { bytes, ..Report::new("log", vec![result], machine) })
 }
 
 fn measured(folder: &Path, brokers: Option<&str>) -> Result<(Measure, Option<Bytes>), Error> {

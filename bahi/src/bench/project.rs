@@ -3,7 +3,9 @@
 #![expect(clippy::float_arithmetic, reason = "rates are measurements, not amounts")]
 
 use super::{
-    Bench, bytes, disk, making,
+    Bench, bytes, disk,
+    machine::Machine,
+    making,
     place::Place,
     report::{Bytes, Measure, Report},
     server,
@@ -35,9 +37,8 @@ const FOLD_WAIT: Duration = Duration::from_secs(300);
 /// When brokers or database cannot be used, what was folded is not what was recorded, or the ledger does not verify.
 pub async fn run(bench: &Bench) -> Result<Report, Error> {
     let place = Place::of(bench)?;
-    let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
-    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let machine = Machine::look(folder.path())?;
     // The projector uses all processors, so it runs on a runtime of its own.
     let measured = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -45,7 +46,7 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     });
     let (results, told, bytes) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
     told.iter().for_each(|line| bench.tell(line));
-    Ok(Report { bytes: Some(bytes), ..Report::new("project", results, fdatasync_ms, load) })
+    Ok(Report { bytes: Some(bytes), ..Report::new("project", results, machine) })
 }
 
 type Measured = (Vec<Measure>, Vec<String>, Bytes);

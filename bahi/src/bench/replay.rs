@@ -2,7 +2,9 @@
 #![expect(clippy::float_arithmetic, reason = "rates are measurements, not amounts")]
 
 use super::{
-    Bench, disk, making,
+    Bench, disk,
+    machine::Machine,
+    making,
     report::{Bytes, Measure, Report},
     server,
 };
@@ -27,9 +29,8 @@ struct Replayed {
 /// # Errors
 /// When the folder is not on a disk, the log cannot be made, or it does not verify.
 pub async fn run(bench: &Bench) -> Result<Report, Error> {
-    let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
-    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let machine = Machine::look(folder.path())?;
     let path = folder.path().to_owned();
     let entries = tokio::task::spawn_blocking(move || make_log(&path))
         .await
@@ -55,7 +56,7 @@ pub async fn run(bench: &Bench) -> Result<Report, Error> {
     };
     let results =
         vec![measure("cold_replay", wall.as_secs_f64()), measure("cold_replay_per_core", replayed.cpu_seconds)];
-    Ok(Report { bytes, ..Report::new("replay", results, fdatasync_ms, load) })
+    Ok(Report { bytes, ..Report::new("replay", results, machine) })
 }
 
 /// Makes the log and gives the number of its records.

@@ -1,6 +1,7 @@
 //! What a bench prints: one JSON line or a table, with the conditions under which it was measured.
 #![expect(clippy::float_arithmetic, reason = "rates, latencies and load are measurements, not amounts")]
 
+use super::machine::Machine;
 use crate::{error::Error, out};
 use serde::Serialize;
 
@@ -105,12 +106,9 @@ pub struct Report {
     pub bench: &'static str,
     /// Its figures.
     pub results: Vec<Measure>,
-    /// The median time of one small `fdatasync` in the folder, before the bench.
-    #[serde(serialize_with = "rounded")]
-    pub fdatasync_ms: f64,
-    /// The load average of the last minute, before the bench.
-    #[serde(serialize_with = "rounded")]
-    pub load: f64,
+    /// The machine, before the bench.
+    #[serde(flatten)]
+    pub machine: Machine,
     /// Bytes of each entry.
     #[serde(flatten)]
     pub bytes: Option<Bytes>,
@@ -126,8 +124,8 @@ pub struct Report {
 
 impl Report {
     /// Of a bench whose ledger verified, with nothing said of bytes, Redis and memory.
-    pub fn new(bench: &'static str, results: Vec<Measure>, fdatasync_ms: f64, load: f64) -> Report {
-        Report { bench, results, fdatasync_ms, load, bytes: None, redis: None, memory: None, verify: "clean" }
+    pub fn new(bench: &'static str, results: Vec<Measure>, machine: Machine) -> Report {
+        Report { bench, results, machine, bytes: None, redis: None, memory: None, verify: "clean" }
     }
 
     /// Prints it.
@@ -152,10 +150,11 @@ impl Report {
             let of = of.as_ref().map_or_else(String::new, |of| format!(" ({of})"));
             format!(" {per_entry} bytes per entry{of},")
         });
+        let Machine { fdatasync_ms, load, memory_ns } = self.machine;
         let redis = self.redis.map_or("", |redis| if redis { " Redis: yes," } else { " Redis: none," });
         out::say(&format!(
-            "fdatasync {:.2} ms, load average {:.2} before,{bytes}{redis} verify {}",
-            self.fdatasync_ms, self.load, self.verify
+            "fdatasync {fdatasync_ms:.2} ms, load average {load:.2}, memory {memory_ns:.0} ns before,{bytes}{redis} verify {}",
+            self.verify
         ))
     }
 }
@@ -177,7 +176,7 @@ fn hundredths(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }
 
-fn rounded<S: serde::Serializer>(figure: &f64, out: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rounded<S: serde::Serializer>(figure: &f64, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_f64(hundredths(*figure))
 }
 
@@ -200,17 +199,18 @@ mod tests {
     fn the_line_has_the_names_that_the_contract_gives() {
         let measure =
             |name: &str, p50_ms| Measure { name: name.to_owned(), per_second: 12_345.678, p50_ms, p99_ms: p50_ms };
+        let machine = Machine { fdatasync_ms: 0.5, load: 0.25, memory_ns: 20.125 };
         let results = vec![measure("single_zipf", Some(1.234)), measure("bare", None)];
-        let report = Report { bytes: Some(Bytes::on_disk(8120, 10)), ..Report::new("orders", results, 0.5, 0.25) };
+        let report = Report { bytes: Some(Bytes::on_disk(8120, 10)), ..Report::new("orders", results, machine) };
         assert_eq!(
             serde_json::to_string(&report).expect("it serializes"),
-            r#"{"bench":"orders","results":[{"name":"single_zipf","per_second":12345.68,"p50_ms":1.23,"p99_ms":1.23},{"name":"bare","per_second":12345.68}],"fdatasync_ms":0.5,"load":0.25,"bytes_per_entry":812,"verify":"clean"}"#
+            r#"{"bench":"orders","results":[{"name":"single_zipf","per_second":12345.68,"p50_ms":1.23,"p99_ms":1.23},{"name":"bare","per_second":12345.68}],"fdatasync_ms":0.5,"load":0.25,"memory_ns":20.13,"bytes_per_entry":812,"verify":"clean"}"#
         );
         let bytes = Some(Bytes { per_entry: 900, of: Some("key and value".to_owned()) });
-        let report = Report { bytes, redis: Some(true), ..Report::new("cluster", vec![], 0.5, 0.25) };
+        let report = Report { bytes, redis: Some(true), ..Report::new("cluster", vec![], machine) };
         assert_eq!(
             serde_json::to_string(&report).expect("it serializes"),
-            r#"{"bench":"cluster","results":[],"fdatasync_ms":0.5,"load":0.25,"bytes_per_entry":900,"bytes_of":"key and value","redis":true,"verify":"clean"}"#
+            r#"{"bench":"cluster","results":[],"fdatasync_ms":0.5,"load":0.25,"memory_ns":20.13,"bytes_per_entry":900,"bytes_of":"key and value","redis":true,"verify":"clean"}"#
         );
         assert_eq!(grouped(12_345.6), "12,346");
         assert_eq!(grouped(999.0), "999");

@@ -8,6 +8,7 @@
 use super::{
     Bench, disk,
     http::{self, Connection},
+    machine::Machine,
     population::{INSTRUMENTS, PRICE, instrument},
     report::{Bytes, Measure, Memory, Report},
     server::{self, Server},
@@ -75,9 +76,9 @@ const QUIET_MS: u64 = 100;
 /// # Errors
 /// When the log cannot be made, the server fails or answers a key differently, or the ledger does not verify.
 pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
-    let (load, scale) = (disk::load_average(), scale.max(1));
+    let scale = scale.max(1);
     let folder = disk::folder(&bench.parent)?;
-    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let machine = Machine::look(folder.path())?;
     let path = folder.path().to_owned();
     let began = Instant::now();
     let made = tokio::task::spawn_blocking(move || make_log(&path, scale))
@@ -122,7 +123,7 @@ pub async fn run(bench: &Bench, scale: u32) -> Result<Report, Error> {
     let results = vec![rate("made", made.entries, making), rate("orders", orders, ordering)];
     let bytes = Some(Bytes::on_disk(disk::bytes_of(folder.path())?, entries));
     let memory = Some(Memory { ready_s, ready_bytes, ready_peak_bytes, peak_bytes, samples });
-    Ok(Report { bytes, memory, ..Report::new("soak", results, fdatasync_ms, load) })
+    Ok(Report { bytes, memory, ..Report::new("soak", results, machine) })
 }
 
 /// A ledger that was made, and its first order.

@@ -5,6 +5,7 @@
 
 use super::{
     Bench, bytes, disk,
+    machine::Machine,
     making::by,
     place::Place,
     population,
@@ -65,9 +66,8 @@ const CONNECTIONS: u32 = 16;
 /// When brokers or database cannot be used, a command is refused, or nobody serves in time.
 pub async fn run(bench: &Bench, scale: u32, market_entries: usize) -> Result<Report, Error> {
     let place = Place::of(bench)?;
-    let load = disk::load_average();
     let folder = disk::folder(&bench.parent)?;
-    let fdatasync_ms = disk::fdatasync_ms(folder.path())?;
+    let machine = Machine::look(folder.path())?;
     let path = folder.path().to_owned();
     let measured = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -76,7 +76,7 @@ pub async fn run(bench: &Bench, scale: u32, market_entries: usize) -> Result<Rep
     });
     let (results, told, bytes) = measured.await.map_err(|why| Error::Usage(format!("it ended badly: {why}")))??;
     told.iter().for_each(|line| bench.tell(line));
-    Ok(Report { bytes: Some(bytes), ..Report::new("takeover", results, fdatasync_ms, load) })
+    Ok(Report { bytes: Some(bytes), ..Report::new("takeover", results, machine) })
 }
 
 /// How much there is of what.
