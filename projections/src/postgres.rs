@@ -30,6 +30,7 @@ mod reading;
 mod rebuild;
 mod relations;
 mod rows;
+mod untold;
 mod waiting;
 
 use self::{

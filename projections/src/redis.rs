@@ -5,10 +5,10 @@
 //! that is where the database says the partition is (`postgres/cached.rs`), so whatever Redis lost, kept too long or
 //! never learnt makes an answer slower and no other. The scripts beside this file keep that exact:
 //!
-//! - Each partition has a **mark**: how far its accounts here are, and an **epoch**. The projector moves it from where
-//!   its batch began, together with the accounts that the batch touched; a batch that got no answer is told again with
-//!   the next one. From before them it cannot: then accounts may have missed something, and a new epoch makes all of
-//!   them worthless.
+//! - Each partition has a **mark**: how far its accounts here are, and an **epoch**. The projector moves it over a stretch
+//!   of entries, together with all accounts that they touched (`postgres/untold.rs`); a stretch that got no answer is
+//!   told again. From before it the mark cannot be moved: then accounts may have missed something, and a new epoch makes
+//!   all of them worthless.
 //! - Who asks for an account that is not here leaves a **blank**, which says how far the mark was. Only a blank is
 //!   filled, by rows that are as of no earlier place: those of the reader that left it, or of the projector. So rows
 //!   are kept for accounts that somebody asked about lately, and old ones never replace newer ones.
@@ -28,8 +28,6 @@ use std::{sync::Arc, time::Duration};
 const ACCOUNT_TTL_S: u64 = 300;
 /// How long a mark is kept that no projector confirms; longer than it takes one to come back.
 const MARK_TTL_S: u64 = 60;
-/// The most accounts that one script makes blank: a few milliseconds of the server on a slow machine.
-const BLANK_ACCOUNTS_MAX: usize = 256;
 /// The most accounts whose rows are written at once; others stay blank until they are asked about.
 const FILL_ACCOUNTS_MAX: usize = 256;
 /// About the most bytes of one write: a few milliseconds of the server, which does one thing at a time.
@@ -122,32 +120,13 @@ impl Redis {
         Some(Found { next: next?, rows })
     }
 
-    /// Moves the mark of a partition after all batches from one place to another, and makes the accounts that they
-    /// touched blank; says which are here. `None` if Redis is away, and perhaps was told.
+    /// Moves the mark of a partition from one place to another, and makes all accounts blank that were touched between
+    /// them; says which are here. `None` if Redis is away, and perhaps was told.
     pub(crate) async fn advance(
         &self,
         place: Place,
         (from, next): (u64, u64),
         touched: &[AccountId],
-    ) -> Option<Vec<AccountId>> {
-        let (mut here, mut rest) = (Vec::new(), touched);
-        loop {
-            let (now, later) = rest.split_at(rest.len().min(BLANK_ACCOUNTS_MAX));
-            here.extend(self.advance_by(place, (from, next), now, later.is_empty()).await?);
-            if later.is_empty() {
-                return Some(here);
-            }
-            rest = later;
-        }
-    }
-
-    /// Makes some of the accounts blank that were touched from one place to another, and moves the mark with the last.
-    async fn advance_by(
-        &self,
-        place: Place,
-        (from, next): (u64, u64),
-        touched: &[AccountId],
-        are_last: bool,
     ) -> Option<Vec<AccountId>> {
         let Inner { link, advance, .. } = &*self.0;
         let mut asked = advance.key(self.mark_key(place));
@@ -155,7 +134,7 @@ impl Redis {
             asked.key(self.account_key(place, id));
         }
         let fresh = uuid::Uuid::new_v4().simple().to_string();
-        asked.arg(from).arg(next).arg(fresh).arg(MARK_TTL_S).arg(u8::from(are_last));
+        asked.arg(from).arg(next).arg(fresh).arg(MARK_TTL_S);
         let places: Vec<usize> = link.ask(&asked).await?;
         // Lua counts from 1, and the mark is its first key.
         Some(places.into_iter().filter_map(|at| touched.get(at.checked_sub(2)?).copied()).collect())

@@ -4,7 +4,7 @@
 //! of that very place. So an answer is never older than one that anybody was given before, from wherever, and a Redis
 //! that is empty, slow, gone or behind changes nothing but the time that it takes.
 
-use super::{Postgres, changes::Touched, checkpoint::Checkpoint, reading::AccountAt};
+use super::{Postgres, changes::Touched, checkpoint::Checkpoint, reading::AccountAt, untold::Untold};
 use crate::{
     Error, Views,
     redis::{Place, Redis},
@@ -14,12 +14,12 @@ use event_log::{Topic, partition_of};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// The most accounts of batches that Redis is told of again: some seconds of them, and a few milliseconds of the server.
-const UNTOLD_ACCOUNTS_MAX: usize = 8_192;
+/// After how long no further part of a batch is told: the partition goes on, and the next batch tells the rest.
+const TELL_WAIT: Duration = Duration::from_millis(50);
 
 /// Where they are kept.
 #[derive(Clone)]
@@ -31,6 +31,17 @@ pub(super) struct Cached {
     misses: metrics::Counter,
     behind: metrics::Counter,
     away: metrics::Counter,
+}
+
+/// A batch that was committed; an empty one confirms how far its partition is.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    /// Where it began.
+    pub(super) from: u64,
+    /// Its entries, and whose each is.
+    pub(super) entries: &'a [(u64, AccountId)],
+    /// Those accounts as they are after all of it.
+    pub(super) accounts: &'a BTreeMap<AccountId, Touched>,
 }
 
 /// Why rows are read from the database.
@@ -108,16 +119,8 @@ impl Cached {
         Ok(stored)
     }
 
-    /// Takes over what a batch changed, once it is committed, and what it was not told before; or confirms how far a
-    /// partition is, for none.
-    pub(super) async fn committed(
-        &self,
-        partition: u32,
-        from: u64,
-        to: &Checkpoint,
-        accounts: &BTreeMap<AccountId, Touched>,
-        untold: &mut Untold,
-    ) {
+    /// Takes over what a batch changed, once it is committed, and what was not told before it.
+    pub(super) async fn committed(&self, partition: u32, batch: Batch<'_>, to: &Checkpoint, untold: &mut Untold) {
         let place = Place { partition, generation: to.generation };
         if !to.stops.is_empty() {
             *untold = Untold::default();
@@ -125,51 +128,18 @@ impl Cached {
             return self.redis.leave(place).await;
         }
         let next = to.reader.offset;
-        let (from, touched) = mem::take(untold).with(from, accounts.keys());
-        match self.redis.advance(place, (from, next), &touched).await {
-            Some(blank) => {
-                let rows = blank.iter().filter_map(|id| Some((id, &accounts.get(id)?.after)));
-                self.redis.fill(place, next, &rows.collect::<Vec<_>>()).await;
+        untold.add((batch.from, next), batch.entries);
+        let (began, mut blank) = (Instant::now(), BTreeSet::new());
+        while let Some(part) = untold.first() {
+            let touched: Vec<_> = part.touched.iter().copied().collect();
+            let Some(here) = self.redis.advance(place, (part.from, part.next), &touched).await else { break };
+            untold.confirmed();
+            blank.extend(here);
+            if began.elapsed() > TELL_WAIT {
+                break;
             }
-            None => *untold = Untold::of(from, touched),
         }
-    }
-}
-
-/// The batches of a partition that Redis did not confirm in time. Told again with the next one, they cost nobody else's
-/// rows there; too many are forgotten, which does.
-#[derive(Default)]
-pub(super) struct Untold {
-    /// Where the first of them began, and the accounts that they touched.
-    batches: Option<(u64, BTreeSet<AccountId>)>,
-}
-
-impl Untold {
-    fn of(from: u64, touched: Vec<AccountId>) -> Self {
-        let fits = touched.len() <= UNTOLD_ACCOUNTS_MAX;
-        Self { batches: fits.then(|| (from, touched.into_iter().collect())) }
-    }
-
-    /// Where all of it began and what it touched, with a batch that began here.
-    fn with<'a>(self, from: u64, touched: impl Iterator<Item = &'a AccountId>) -> (u64, Vec<AccountId>) {
-        let (from, mut all) = self.batches.unwrap_or_else(|| (from, BTreeSet::new()));
-        all.extend(touched);
-        (from, all.into_iter().collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::account;
-
-    #[test]
-    fn what_was_not_told_is_told_from_where_it_began_unless_it_is_too_much() {
-        let (one, other) = (account(1), account(2));
-        let untold = Untold::of(5, vec![one]);
-        assert_eq!(untold.with(7, [other].iter()), (5, vec![one, other]));
-        assert_eq!(Untold::default().with(7, [other].iter()), (7, vec![other]));
-        let many = (0..=UNTOLD_ACCOUNTS_MAX).map(account).collect();
-        assert_eq!(Untold::of(5, many).with(7, [other].iter()), (7, vec![other]), "a batch was missed");
+        let rows = blank.iter().filter_map(|id| Some((id, &batch.accounts.get(id)?.after)));
+        self.redis.fill(place, next, &rows.collect::<Vec<_>>()).await;
     }
 }

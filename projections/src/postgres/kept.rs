@@ -5,8 +5,14 @@
 
 use event_log::postgres::Database;
 use sqlx::{Postgres, pool::PoolConnection};
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long one is kept without a rest: the pool renews those that are old, but only while it has them.
+pub(super) const KEPT_MAX: Duration = Duration::from_secs(300);
 
 /// A partition's connection, while it is not in use.
 pub(super) struct Kept {
@@ -18,6 +24,8 @@ pub(super) struct Kept {
 /// A connection in use, and the place that it is kept in afterwards, if it had one before.
 pub(super) struct Taken {
     pub(super) connection: PoolConnection<Postgres>,
+    /// When the pool gave it.
+    pub(super) since: Instant,
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -32,22 +40,28 @@ impl Kept {
     /// When the pool has none in time.
     pub(super) async fn take(&mut self, database: &Database) -> Result<Taken, sqlx::Error> {
         self.was_used = true;
-        match self.connection.take() {
-            Some(taken) => Ok(taken),
-            None => Ok(Taken { connection: database.pool().acquire().await?, place: None }),
+        if let Some(taken) = self.connection.take().filter(|taken| taken.since.elapsed() < KEPT_MAX) {
+            return Ok(taken);
         }
+        let connection = database.pool().acquire().await?;
+        Ok(Taken { connection, since: Instant::now(), place: None })
     }
 
     /// Keeps it, or gives it to the pool where as many are kept as may be.
-    pub(super) fn put(&mut self, taken: Taken) {
-        let place = taken.place.or_else(|| Arc::clone(&self.places).try_acquire_owned().ok());
-        self.connection = place.map(|place| Taken { connection: taken.connection, place: Some(place) });
+    pub(super) fn put(&mut self, mut taken: Taken) {
+        let place = taken.place.take().or_else(|| Arc::clone(&self.places).try_acquire_owned().ok());
+        self.connection = place.map(|place| Taken { place: Some(place), ..taken });
     }
 
     /// Gives it to the pool, unless it was used since this was called last.
     pub(super) fn let_go_of_unused(&mut self) {
         if !std::mem::take(&mut self.was_used) {
-            self.connection = None;
+            self.let_go();
         }
+    }
+
+    /// Gives it to the pool.
+    pub(super) fn let_go(&mut self) {
+        self.connection = None;
     }
 }

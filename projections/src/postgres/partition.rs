@@ -2,7 +2,7 @@
 
 use super::{
     Failure, Postgres,
-    cached::Untold,
+    cached::Batch,
     changes::{Changes, Touched},
     checkpoint::{self, Checkpoint, Stopped},
     hot::Hot,
@@ -10,6 +10,7 @@ use super::{
     loading::{self, LOAD_ACCOUNTS_MAX},
     market, rows,
     rows::JournalRow,
+    untold::Untold,
 };
 use crate::{
     Error,
@@ -60,8 +61,11 @@ pub(super) struct Partition {
 }
 
 /// A batch that was folded.
+#[derive(Default)]
 struct Folded {
     changes: Changes,
+    /// Its entries, and whose each is.
+    entries: Vec<(u64, AccountId)>,
     accounts: BTreeMap<AccountId, Touched>,
     stops: Vec<Stop>,
 }
@@ -136,15 +140,20 @@ impl Partition {
         Ok(self.views.answer(read).await?.is_none_or(|generation| generation == self.at.generation))
     }
 
-    /// Confirms how far this partition is where accounts are kept that are asked about.
-    pub(super) async fn confirm(&mut self) {
-        self.tell(self.next(), &BTreeMap::new()).await;
+    /// Lets others have its connection until the next batch.
+    pub(super) fn let_go(&mut self) {
+        self.kept.let_go();
     }
 
-    /// Tells Redis what was committed from here on, if accounts of this partition are kept there.
-    async fn tell(&mut self, from: u64, accounts: &BTreeMap<AccountId, Touched>) {
+    /// Confirms how far this partition is where accounts are kept that are asked about.
+    pub(super) async fn confirm(&mut self) {
+        self.tell(Batch { from: self.next(), entries: &[], accounts: &BTreeMap::new() }).await;
+    }
+
+    /// Tells Redis what was committed, if accounts of this partition are kept there.
+    async fn tell(&mut self, batch: Batch<'_>) {
         if let Some(cached) = self.views.cached.as_ref().filter(|_| self.topic == Topic::Ledger) {
-            cached.committed(self.partition, from, &self.at, accounts, &mut self.untold).await;
+            cached.committed(self.partition, batch, &self.at, &mut self.untold).await;
         }
     }
 
@@ -179,7 +188,7 @@ impl Partition {
         let connection = &mut *taken.connection;
         let mut folded = if self.topic == Topic::Market {
             let (changes, stops) = market::fold(connection, self.partition, &live, &mut self.stopped).await?;
-            Folded { changes, accounts: BTreeMap::new(), stops }
+            Folded { changes, stops, ..Folded::default() }
         } else {
             self.fold_ledger(connection, &live).await?
         };
@@ -213,7 +222,7 @@ impl Partition {
         let records = usize::try_from(to.reader.offset - expected).unwrap_or(usize::MAX);
         self.at = to;
         self.corruption = corruption.map(|(found, _)| found);
-        self.tell(expected, &folded.accounts).await;
+        self.tell(Batch { from: expected, entries: &folded.entries, accounts: &folded.accounts }).await;
         self.hot.turn();
         for (id, touched) in folded.accounts {
             self.hot.keep(id, touched.after);
@@ -228,7 +237,8 @@ impl Partition {
             entries.extend(step.iter().map(|stored| Live::decode(stored, with_key)));
             tokio::task::yield_now().await;
         }
-        let mut folded = Folded { changes: Changes::default(), accounts: BTreeMap::new(), stops: Vec::new() };
+        let of_accounts = entries.iter().filter_map(|live| Some((live.stored.offset, live.account?)));
+        let mut folded = Folded { entries: of_accounts.collect(), ..Folded::default() };
         self.touch(connection, &entries, &mut folded.accounts).await?;
         for step in entries.chunks(STEP_RECORDS) {
             for entry in step {
@@ -272,7 +282,7 @@ impl Partition {
     /// Folds an entry as the store in memory does, into every view that has not stopped.
     fn fold_entry(&mut self, live: &Live<'_>, folded: &mut Folded) {
         let offset = live.stored.offset;
-        let Folded { changes, accounts, stops } = folded;
+        let Folded { changes, accounts, stops, .. } = folded;
         match live.account.and_then(|id| Some((id, accounts.get_mut(&id)?))) {
             Some((id, touched)) => {
                 let rows = &mut touched.after;

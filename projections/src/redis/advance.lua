@@ -1,7 +1,6 @@
--- Moves a partition's mark after batches were committed; says which of the touched accounts are here.
--- KEYS: the partition's mark, the accounts that the batches touched.
--- ARGV: where the first of them began, where the last ended, a fresh epoch, seconds that a mark is kept, and whether
--- these accounts are the last of them (1); until then the mark stays, and an account that is blank early is only slower.
+-- Moves a partition's mark over entries that were committed; says which of the accounts that they touched are here.
+-- KEYS: the partition's mark, all accounts that an entry among them touched.
+-- ARGV: where they begin, where they end, a fresh epoch, seconds that a mark is kept.
 local mark = redis.call('HMGET', KEYS[1], 'epoch', 'next')
 local from, to = tonumber(ARGV[1]), tonumber(ARGV[2])
 local at = mark[1] and tonumber(mark[2])
@@ -12,9 +11,10 @@ if at == to then
     redis.call('EXPIRE', KEYS[1], ARGV[4])
     return {}
 end
--- Within them it may be of a question whose answer came too late: the accounts that were touched since are among these.
+-- Among them it may be since a question whose answer came too late: the accounts that were touched from there on are
+-- among these.
 if not at or at < from then
-    -- A batch was missed: what is here may lack it.
+    -- Entries were missed: what is here may lack them.
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'next', ARGV[2])
     redis.call('EXPIRE', KEYS[1], ARGV[4])
     return {}
@@ -34,8 +34,6 @@ for place = 2, #KEYS do
     end
 end
 -- Last, so that whatever ends this script early leaves a mark that is behind.
-if ARGV[5] == '1' then
-    redis.call('HSET', KEYS[1], 'next', ARGV[2])
-end
+redis.call('HSET', KEYS[1], 'next', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return here

@@ -109,5 +109,7 @@ async fn fold(
         Ok(())
     };
     let ((), folded) = tokio::join!(reading, folding);
+    // Those that wait for their turn fold through it.
+    partition.let_go();
     folded.map(|()| partition)
 }

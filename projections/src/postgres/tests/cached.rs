@@ -3,7 +3,7 @@
 use super::*;
 use crate::redis::{
     Place, Redis,
-    tests::{FIRST, patient, server::Server},
+    tests::{FIRST, impatient, patient, server::Server},
 };
 
 /// Views of a log in a database, kept in a Redis.
@@ -182,17 +182,23 @@ async fn a_batch_that_redis_did_not_take_is_told_with_the_next_and_costs_nobody_
     ledger.open(&other, "7.00");
     let log = ledger.log().await;
     let (views, redis) = kept(&own, &log, &server).await;
-    let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
+    let impatient = own.views(&log).await.cached_in(impatient(&server.url(), &log));
+    let mut place = Partition::load(&impatient, Topic::Ledger, 0).await.expect("it is loaded");
     place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+    until("there is a mark", async || {
+        place.confirm().await;
+        redis.find(FIRST, &other).await.is_some()
+    })
+    .await;
     warm(&views, &redis, &replayed(&log).await).await;
-    // Full: what is there is answered, and nothing more is taken.
-    server.run(&["config", "set", "maxmemory", "1"]);
+    // It takes the first once it goes on, long after it was given up; of the second it was never told.
+    server.signal("STOP");
     for _ in 0..2 {
         ledger.command(&changed, domain::cash::Deposit { amount: money("1.00") });
         ledger.append_to(&log).await;
         place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
     }
-    server.run(&["config", "set", "maxmemory", "0"]);
+    server.signal("CONT");
     until("what was missed is told", async || {
         place.confirm().await;
         has(&redis, &other, 0, place.next()).await

@@ -1,7 +1,7 @@
 //! Connections that partitions keep from one batch to the next.
 
 use super::*;
-use crate::postgres::kept::{Kept, Taken};
+use crate::postgres::kept::{KEPT_MAX, Kept, Taken};
 
 /// Which process of the server it leads to.
 async fn process(taken: &mut Taken) -> i32 {
@@ -50,6 +50,13 @@ async fn whoever_has_work_keeps_its_connection_and_half_of_them_at_most_are_kept
     assert_eq!(process(&mut taken).await, now, "the place is another's");
     // What failed is not given back.
     drop(taken);
+    assert_eq!(database.places().available_permits(), 1);
+    let mut taken = take(third).await;
+    taken.since = taken.since.checked_sub(KEPT_MAX).expect("the machine runs for as long");
+    third.put(taken);
+    assert_eq!(database.places().available_permits(), 0);
+    let taken = take(third).await;
+    assert!(taken.since.elapsed() < KEPT_MAX, "the pool was asked again");
     assert_eq!(database.places().available_permits(), 1);
 }
 
