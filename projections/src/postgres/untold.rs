@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// The most accounts of one part: a few milliseconds of the server on a slow machine.
 const PART_ACCOUNTS_MAX: usize = 256;
-/// The most accounts of all parts: some seconds of batches.
-const ACCOUNTS_MAX: usize = 8_192;
+/// The most accounts of all parts: half a minute of a busy partition, a few megabytes.
+const ACCOUNTS_MAX: usize = 65_536;
 
 /// Entries of a partition that follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
