@@ -140,9 +140,14 @@ impl Redis {
         Some(places.into_iter().filter_map(|at| touched.get(at.checked_sub(2)?).copied()).collect())
     }
 
-    /// Makes a partition one that is read from the database alone.
-    pub(crate) async fn leave(&self, place: Place) {
-        self.0.link.remove(&self.mark_key(place)).await;
+    /// Makes a partition one that is read from the database alone; says whether that was answered.
+    pub(crate) async fn leave(&self, place: Place) -> bool {
+        self.0.link.remove(&self.mark_key(place)).await
+    }
+
+    /// How long one answer is waited for.
+    pub(crate) fn answer_wait(&self) -> Duration {
+        self.0.link.answer_wait()
     }
 
     /// Fills blanks that are still there, from no later place, with rows as of `next`.

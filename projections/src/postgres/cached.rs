@@ -15,11 +15,8 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-/// After how long no further part of a batch is told: the partition goes on, and the next batch tells the rest.
-const TELL_WAIT: Duration = Duration::from_millis(50);
 
 /// Where they are kept.
 #[derive(Clone)]
@@ -119,8 +116,16 @@ impl Cached {
         Ok(stored)
     }
 
-    /// Takes over what a batch changed, once it is committed, and what was not told before it.
-    pub(super) async fn committed(&self, partition: u32, batch: Batch<'_>, to: &Checkpoint, untold: &mut Untold) {
+    /// Takes over what a batch changed, once it is committed, and what was not told before it; says whether Redis has all
+    /// of that. Parts are begun for as long as one answer is waited for: then the partition goes on, and the next batch
+    /// tells the rest.
+    pub(super) async fn committed(
+        &self,
+        partition: u32,
+        batch: Batch<'_>,
+        to: &Checkpoint,
+        untold: &mut Untold,
+    ) -> bool {
         let place = Place { partition, generation: to.generation };
         if !to.stops.is_empty() {
             *untold = Untold::default();
@@ -135,11 +140,12 @@ impl Cached {
             let Some(here) = self.redis.advance(place, (part.from, part.next), &touched).await else { break };
             untold.confirmed();
             blank.extend(here);
-            if began.elapsed() > TELL_WAIT {
+            if began.elapsed() > self.redis.answer_wait() {
                 break;
             }
         }
         let rows = blank.iter().filter_map(|id| Some((id, &batch.accounts.get(id)?.after)));
         self.redis.fill(place, next, &rows.collect::<Vec<_>>()).await;
+        untold.first().is_none()
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// The most accounts of one part: a few milliseconds of the server on a slow machine.
 const PART_ACCOUNTS_MAX: usize = 256;
-/// The most accounts of all parts: half a minute of a busy partition, a few megabytes.
+/// The most accounts of all parts, of one partition: a few megabytes, and half a minute of 2,000 accounts a second.
 const ACCOUNTS_MAX: usize = 65_536;
 
 /// Entries of a partition that follow each other.
@@ -88,6 +88,14 @@ mod tests {
         untold.add((9, 10), &[(9, one)]);
         untold.add((12, 13), &[(12, other)]);
         assert_eq!(told(&mut untold), [part(12, 13, &[other])], "one was missed");
+        // Three parts, of which the first is taken and the last goes on.
+        let many: Vec<_> = (0..2 * PART_ACCOUNTS_MAX + 1).map(|number| (20 + number as u64, account(number))).collect();
+        let next = 20 + many.len() as u64;
+        untold.add((20, next), &many);
+        untold.confirmed();
+        untold.add((next, next + 1), &[(next, one)]);
+        let spans: Vec<_> = told(&mut untold).iter().map(|part| (part.from, part.next, part.touched.len())).collect();
+        assert_eq!(spans, [(276, 532, 256), (532, next + 1, 2)]);
     }
 
     #[test]
@@ -113,7 +121,9 @@ mod tests {
             assert_eq!(part.from, from);
             let within = entries.iter().filter(|(offset, _)| (part.from..part.next).contains(offset));
             assert_eq!(part.touched, within.map(|(_, account)| *account).collect());
-            assert!((1..=PART_ACCOUNTS_MAX).contains(&part.touched.len()));
+            assert!(
+                part.touched.len() == PART_ACCOUNTS_MAX || part.next == begun && part.touched.len() < PART_ACCOUNTS_MAX
+            );
             from = part.next;
         }
         assert_eq!(from, begun);

@@ -226,13 +226,17 @@ async fn rows_are_those_of_the_place_that_is_said_in_whatever_order_things_happe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_any_one_clause_rows_are_found_that_are_not_so() {
+async fn without_one_of_these_clauses_rows_are_found_that_are_not_so() {
     let without = |script: &str, clause: &str, instead: &str| {
         assert!(script.contains(clause), "{clause}");
         script.replace(clause, instead)
     };
     for (clause, [find, advance, fill]) in [
         ("an account of another epoch is none", [&*without(FIND, "held[1] ~= mark[1]", "not held[1]"), ADVANCE, FILL]),
+        (
+            "rows ahead of the mark are as of their own place",
+            [&*without(FIND, "next = held[2]", "next = mark[2]"), ADVANCE, FILL],
+        ),
         (
             "a missed batch begins an epoch",
             [FIND, &without(ADVANCE, "'epoch', ARGV[3]", "'epoch', mark[1] or ARGV[3]"), FILL],

@@ -191,7 +191,7 @@ async fn a_batch_that_redis_did_not_take_is_told_with_the_next_and_costs_nobody_
     })
     .await;
     warm(&views, &redis, &replayed(&log).await).await;
-    // It takes the first once it goes on, long after it was given up; of the second it was never told.
+    // It takes the first once it goes on, long after it was given up; of the second it is not told, in the pause.
     server.signal("STOP");
     for _ in 0..2 {
         ledger.command(&changed, domain::cash::Deposit { amount: money("1.00") });
@@ -207,6 +207,66 @@ async fn a_batch_that_redis_did_not_take_is_told_with_the_next_and_costs_nobody_
     assert_eq!(redis.find(FIRST, &changed).await.expect("a blank").rows, None, "older rows are none");
     same(&views, &replayed(&log).await, "when it is told").await;
     warm(&views, &redis, &replayed(&log).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_of_more_accounts_than_one_script_takes_is_told_whole() {
+    let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
+    let (touched, other): (Vec<_>, _) = ((0..600).map(account).collect(), account(600));
+    touched.iter().chain([&other]).for_each(|id| ledger.open(id, "5.00"));
+    let log = ledger.log().await;
+    let (views, redis) = kept(&own, &log, &server).await;
+    let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
+    place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+    let views = views.valued_by(replayed(&log).await.views);
+    for id in touched.iter().chain([&other]) {
+        views.account_at(id).await.expect("it is asked").expect("it is there");
+        assert!(has(&redis, id, 0, place.next()).await, "{id} was asked about");
+    }
+    for id in &touched {
+        ledger.command(id, domain::cash::Deposit { amount: money("1.00") });
+    }
+    ledger.append_to(&log).await;
+    place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+    assert!(has(&redis, &other, 0, place.next()).await, "the mark is at the end, and of the same epoch");
+    let mut filled = 0;
+    for id in &touched {
+        let found = redis.find(FIRST, id).await.expect("it is here");
+        assert_eq!(found.next, place.next());
+        if let Some(rows) = found.rows {
+            assert_eq!(rows.cash.cash.settled, money("6.00"));
+            filled += 1;
+        }
+    }
+    assert_eq!(filled, 256, "others are blank until they are asked about");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_contradicts_itself_is_read_from_the_database_though_redis_was_away_when_it_did() {
+    let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
+    let who = account(1);
+    ledger.open(&who, "5.00");
+    let log = ledger.log().await;
+    let (views, redis) = kept(&own, &log, &server).await;
+    let own_redis = impatient(&server.url(), &log);
+    let projector =
+        Projector::start(Arc::new(log.clone()), own.views(&log).await.cached_in(own_redis.clone()), clock());
+    let expected = replayed(&log).await;
+    caught_up(&projector, &expected).await;
+    warm(&views, &redis, &expected).await;
+    server.signal("STOP");
+    assert_eq!(own_redis.find(FIRST, &who).await, None, "it is left alone for a while");
+    let mut again = records(&log, Topic::Ledger, 0).await.pop().expect("a record").record.clone();
+    again.headers.after = again.headers.source;
+    log.append(Topic::Ledger, 0, None, vec![again]).await.expect("it lands");
+    until("it has stopped", async || !views.stops().await.expect("stops").is_empty()).await;
+    server.signal("CONT");
+    // Far sooner than the mark ends that nobody confirms.
+    let left = until("Redis was told", async || redis.find(FIRST, &who).await.is_none());
+    tokio::time::timeout(Duration::from_secs(30), left).await.expect("soon");
+    let answer = views.clone().valued_by(Views::new(1, 1)).read(&who, |reading| reading.cash().err()).await;
+    assert!(matches!(answer.expect("it is asked"), Some(Some(Error::Stopped { .. }))));
+    projector.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
