@@ -165,9 +165,14 @@ impl Postgres {
 
     async fn now_in(&self, connection: &mut PgConnection) -> Result<Now, Failure> {
         let mut position = Position::start(self.ledger_partitions, self.market_partitions);
-        let mut generations = vec![0; self.ledger_partitions as usize];
-        let all = sqlx::query("select topic, partition, next_offset, generation from checkpoints");
-        for row in all.fetch_all(connection).await? {
+        let mut generations = vec![Some(0); self.ledger_partitions as usize];
+        let all = sqlx::query(
+            "select topic, partition, next_offset, generation, exists
+                 (select from view_stops where view_stops.partition = checkpoints.partition and view = any($1)) as has_stopped
+             from checkpoints",
+        );
+        let of_ledger = View::ALL.iter().filter(|view| view.topic() == Topic::Ledger).map(|view| view.name());
+        for row in all.bind(of_ledger.collect::<Vec<_>>()).fetch_all(connection).await? {
             let topic =
                 Topic::ALL.into_iter().find(|topic| row.try_get("topic").is_ok_and(|name: &str| topic.name() == name));
             let Some(topic) = topic else { continue };
@@ -175,7 +180,8 @@ impl Postgres {
             let partition = row.try_get::<i32, _>("partition")?.cast_unsigned();
             position.advance(topic, partition, next.cast_unsigned());
             if let (Topic::Ledger, Some(generation)) = (topic, generations.get_mut(partition as usize)) {
-                *generation = row.try_get("generation")?;
+                let has_stopped: bool = row.try_get("has_stopped")?;
+                *generation = if has_stopped { None } else { Some(row.try_get("generation")?) };
             }
         }
         Ok(Now { position, generations: generations.into() })

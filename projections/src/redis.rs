@@ -140,11 +140,6 @@ impl Redis {
         Some(places.into_iter().filter_map(|at| touched.get(at.checked_sub(2)?).copied()).collect())
     }
 
-    /// Makes a partition one that is read from the database alone; says whether that was answered.
-    pub(crate) async fn leave(&self, place: Place) -> bool {
-        self.0.link.remove(&self.mark_key(place)).await
-    }
-
     /// How long one answer is waited for.
     pub(crate) fn answer_wait(&self) -> Duration {
         self.0.link.answer_wait()

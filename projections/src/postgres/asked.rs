@@ -18,8 +18,8 @@ type Question = Shared<BoxFuture<'static, Result<Now, Error>>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Now {
     pub(super) position: Position,
-    /// Of each partition of the ledger; a rebuild that puts tables in place raises it.
-    pub(super) generations: Arc<[i64]>,
+    /// Of each partition of the ledger; a rebuild that puts tables in place raises it. `None` where a view has stopped.
+    pub(super) generations: Arc<[Option<i64>]>,
 }
 
 /// The question that has not been put yet, if somebody waits for it.

@@ -23,7 +23,7 @@ use std::{
 pub(super) struct Cached {
     redis: Redis,
     /// Of which tables the rows were that the database told of last, of each partition.
-    generations: Arc<Mutex<Arc<[i64]>>>,
+    generations: Arc<Mutex<Arc<[Option<i64>]>>>,
     hits: metrics::Counter,
     misses: metrics::Counter,
     behind: metrics::Counter,
@@ -45,7 +45,8 @@ pub(super) struct Batch<'a> {
 enum Missed {
     /// There are none in Redis, but a blank that can be filled.
     Blank,
-    /// Redis has no mark, or is away; or what it was asked for is of tables that are no longer read.
+    /// Redis has no mark, or is away; or what it was asked for is of tables that are no longer read, or of a partition in
+    /// which a view has stopped: rows say nothing of what they lack.
     Away,
     /// The database does not say how far it is, and would not say more.
     Failed(Error),
@@ -67,7 +68,7 @@ impl Cached {
     ) -> Result<Option<AccountAt>, Error> {
         let partition = partition_of(id.as_str(), views.ledger_partitions);
         // It hardly ever changes, and whether it has is known before anything is answered.
-        let generation = self.generations.lock().get(partition as usize).copied().unwrap_or_default();
+        let generation = self.generations.lock().get(partition as usize).copied().flatten().unwrap_or_default();
         let place = Place { partition, generation };
         let kept = async {
             match self.redis.find(place, id).await {
@@ -79,8 +80,7 @@ impl Cached {
         // Whoever fails first ends the wait for the other.
         let asked = async {
             let now = views.position_now().await.map_err(Missed::Failed)?;
-            let at = now.generations.get(partition as usize).copied().unwrap_or_default();
-            if at != generation {
+            if now.generations.get(partition as usize) != Some(&Some(generation)) {
                 *self.generations.lock() = Arc::clone(&now.generations);
                 return Err(Missed::Away);
             }
@@ -116,21 +116,14 @@ impl Cached {
         Ok(stored)
     }
 
-    /// Takes over what a batch changed, once it is committed, and what was not told before it; says whether Redis has all
-    /// of that. Parts are begun for as long as one answer is waited for: then the partition goes on, and the next batch
-    /// tells the rest.
-    pub(super) async fn committed(
-        &self,
-        partition: u32,
-        batch: Batch<'_>,
-        to: &Checkpoint,
-        untold: &mut Untold,
-    ) -> bool {
+    /// Takes over what a batch changed, once it is committed, and what was not told before it. Parts are begun for as long
+    /// as one answer is waited for: then the partition goes on, and the next batch tells the rest.
+    pub(super) async fn committed(&self, partition: u32, batch: Batch<'_>, to: &Checkpoint, untold: &mut Untold) {
         let place = Place { partition, generation: to.generation };
         if !to.stops.is_empty() {
+            // Nobody reads it here any more; the mark ends by itself.
             *untold = Untold::default();
-            // Rows say nothing of what they lack; the database does.
-            return self.redis.leave(place).await;
+            return;
         }
         let next = to.reader.offset;
         untold.add((batch.from, next), batch.entries);
@@ -146,6 +139,5 @@ impl Cached {
         }
         let rows = blank.iter().filter_map(|id| Some((id, &batch.accounts.get(id)?.after)));
         self.redis.fill(place, next, &rows.collect::<Vec<_>>()).await;
-        untold.first().is_none()
     }
 }

@@ -145,17 +145,15 @@ impl Partition {
         self.kept.let_go();
     }
 
-    /// Confirms how far this partition is, or that a view has stopped, where accounts are kept that are asked about;
-    /// says whether that is known there.
-    pub(super) async fn confirm(&mut self) -> bool {
-        self.tell(Batch { from: self.next(), entries: &[], accounts: &BTreeMap::new() }).await
+    /// Confirms how far this partition is where accounts are kept that are asked about.
+    pub(super) async fn confirm(&mut self) {
+        self.tell(Batch { from: self.next(), entries: &[], accounts: &BTreeMap::new() }).await;
     }
 
     /// Tells Redis what was committed, if accounts of this partition are kept there.
-    async fn tell(&mut self, batch: Batch<'_>) -> bool {
-        match self.views.cached.as_ref().filter(|_| self.topic == Topic::Ledger) {
-            Some(cached) => cached.committed(self.partition, batch, &self.at, &mut self.untold).await,
-            None => true,
+    async fn tell(&mut self, batch: Batch<'_>) {
+        if let Some(cached) = self.views.cached.as_ref().filter(|_| self.topic == Topic::Ledger) {
+            cached.committed(self.partition, batch, &self.at, &mut self.untold).await;
         }
     }
 

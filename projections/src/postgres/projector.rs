@@ -347,13 +347,6 @@ impl Place {
             }
             if let Some(corruption) = place.corruption() {
                 tracing::error!(%topic, partition, %corruption, "the log contradicts itself; it is not read further");
-                // Rows in Redis are as of where the partition stays, and do not say that it does.
-                while !place.confirm().await {
-                    tokio::select! {
-                        () = wanted.ends() => return Ok(Left::Taken),
-                        _ = confirming.tick() => {}
-                    }
-                }
                 return Ok(Left::Broken);
             }
         }

@@ -68,13 +68,6 @@ impl Link {
         self.answer(asked.invoke_async(&mut manager)).await
     }
 
-    /// Removes a key; says whether that was answered.
-    pub(super) async fn remove(&self, key: &str) -> bool {
-        let mut manager = self.manager.clone();
-        let mut asked = redis::cmd("DEL");
-        self.answer::<u64>(asked.arg(key).query_async(&mut manager)).await.is_some()
-    }
-
     /// How long one answer is waited for.
     pub(super) fn answer_wait(&self) -> Duration {
         self.answer_wait

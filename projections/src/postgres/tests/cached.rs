@@ -242,53 +242,36 @@ async fn a_batch_of_more_accounts_than_one_script_takes_is_told_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partition_that_contradicts_itself_is_read_from_the_database_though_redis_was_away_when_it_did() {
-    let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
-    let who = account(1);
-    ledger.open(&who, "5.00");
-    let log = ledger.log().await;
-    let (views, redis) = kept(&own, &log, &server).await;
-    let own_redis = impatient(&server.url(), &log);
-    let projector =
-        Projector::start(Arc::new(log.clone()), own.views(&log).await.cached_in(own_redis.clone()), clock());
-    let expected = replayed(&log).await;
-    caught_up(&projector, &expected).await;
-    warm(&views, &redis, &expected).await;
-    server.signal("STOP");
-    assert_eq!(own_redis.find(FIRST, &who).await, None, "it is left alone for a while");
-    let mut again = records(&log, Topic::Ledger, 0).await.pop().expect("a record").record.clone();
-    again.headers.after = again.headers.source;
-    log.append(Topic::Ledger, 0, None, vec![again]).await.expect("it lands");
-    until("it has stopped", async || !views.stops().await.expect("stops").is_empty()).await;
-    server.signal("CONT");
-    // Far sooner than the mark ends that nobody confirms.
-    let left = until("Redis was told", async || redis.find(FIRST, &who).await.is_none());
-    tokio::time::timeout(Duration::from_secs(30), left).await.expect("soon");
-    let answer = views.clone().valued_by(Views::new(1, 1)).read(&who, |reading| reading.cash().err()).await;
-    assert!(matches!(answer.expect("it is asked"), Some(Some(Error::Stopped { .. }))));
-    projector.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_with_a_view_that_stopped_is_read_from_the_database() {
-    let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
-    let who = account(1);
-    ledger.open(&who, "5.00");
-    let log = ledger.log().await;
-    let (views, redis) = kept(&own, &log, &server).await;
-    let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
-    place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
-    warm(&views, &redis, &replayed(&log).await).await;
-    ledger.poison(&who);
-    ledger.append_to(&log).await;
-    place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
-    assert_eq!(redis.find(FIRST, &who).await, None);
-    let valued = views.clone().valued_by(Views::new(1, 1));
-    for _ in 0..2 {
-        let answer = valued.read(&who, |reading| reading.cash().err()).await.expect("it is asked");
-        assert!(matches!(answer, Some(Some(Error::Stopped { offset: 3, .. }))), "{answer:?}");
-        place.confirm().await;
-        assert_eq!(redis.find(FIRST, &who).await, None);
+    for contradicts in [true, false] {
+        let (own, server, mut ledger) = (Own::new().await, Server::start(), Ledger::new(1));
+        let who = account(1);
+        ledger.open(&who, "5.00");
+        let log = ledger.log().await;
+        let (views, redis) = kept(&own, &log, &server).await;
+        let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
+        place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+        warm(&views, &redis, &replayed(&log).await).await;
+        let valued = views.clone().valued_by(Views::new(1, 1));
+        let answer = async || valued.read(&who, |reading| reading.cash().err()).await.expect("it is asked");
+        assert!(matches!(answer().await, Some(None)), "nothing has stopped");
+        if contradicts {
+            let mut again = records(&log, Topic::Ledger, 0).await.pop().expect("a record").record.clone();
+            again.headers.after = again.headers.source;
+            log.append(Topic::Ledger, 0, None, vec![again]).await.expect("it lands");
+        } else {
+            ledger.poison(&who);
+            ledger.append_to(&log).await;
+        }
+        place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+        // The log is not read past a contradiction: what is kept is as of where the partition stays.
+        assert_eq!(has(&redis, &who, 0, place.next()).await, contradicts);
+        for _ in 0..2 {
+            let said = answer().await;
+            assert!(matches!(said, Some(Some(Error::Stopped { offset: 3, .. }))), "{said:?}");
+            place.confirm().await;
+            assert_eq!(has(&redis, &who, 0, place.next()).await, contradicts, "nothing is filled");
+        }
     }
 }
 
