@@ -16,7 +16,7 @@ use std::{
 const SYNCS: usize = 64;
 /// What is written before each: a page.
 const SYNC_BYTES: usize = 4096;
-/// Cache lines walked through, 4 MiB: more than a core's second cache has, less than a third cache.
+/// Cache lines walked through, 4 MiB: more than the second cache of most cores, less than most third caches.
 const LINES: u32 = 65_536;
 /// Steps timed.
 const STEPS: u32 = 200_000;

@@ -13,6 +13,14 @@ async fn kept(own: &Own, log: &Memory, server: &Server) -> (Postgres, Redis) {
     (own.views(log).await.cached_in(redis.clone()), redis)
 }
 
+/// The same, and all of the ledger's only partition in it.
+async fn folded(own: &Own, log: &Memory, server: &Server) -> (Postgres, Redis, Partition) {
+    let (views, redis) = kept(own, log, server).await;
+    let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
+    place.fold(&records(log, Topic::Ledger, 0).await).await.expect("it is folded");
+    (views, redis, place)
+}
+
 /// Whether Redis has rows of an account as of this place.
 pub(super) async fn has(redis: &Redis, id: &AccountId, partition: u32, next: u64) -> bool {
     redis.find(Place { partition, ..FIRST }, id).await.is_some_and(|found| found.next == next && found.rows.is_some())
@@ -150,9 +158,7 @@ async fn what_is_committed_and_not_told_yet_is_seen() {
     let who = account(1);
     ledger.open(&who, "5.00");
     let log = ledger.log().await;
-    let (views, redis) = kept(&own, &log, &server).await;
-    let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
-    place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+    let (views, redis, mut place) = folded(&own, &log, &server).await;
     let expected = replayed(&log).await;
     warm(&views, &redis, &expected).await;
     // By one that knows no Redis, or that is killed right after its commit.
@@ -215,9 +221,7 @@ async fn a_batch_of_more_accounts_than_one_script_takes_is_told_whole() {
     let (touched, other): (Vec<_>, _) = ((0..600).map(account).collect(), account(600));
     touched.iter().chain([&other]).for_each(|id| ledger.open(id, "5.00"));
     let log = ledger.log().await;
-    let (views, redis) = kept(&own, &log, &server).await;
-    let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
-    place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+    let (views, redis, mut place) = folded(&own, &log, &server).await;
     let views = views.valued_by(replayed(&log).await.views);
     for id in touched.iter().chain([&other]) {
         views.account_at(id).await.expect("it is asked").expect("it is there");
@@ -248,9 +252,7 @@ async fn a_partition_with_a_view_that_stopped_is_read_from_the_database() {
         let who = account(1);
         ledger.open(&who, "5.00");
         let log = ledger.log().await;
-        let (views, redis) = kept(&own, &log, &server).await;
-        let mut place = Partition::load(&views, Topic::Ledger, 0).await.expect("it is loaded");
-        place.fold(&records(&log, Topic::Ledger, 0).await).await.expect("it is folded");
+        let (views, redis, mut place) = folded(&own, &log, &server).await;
         warm(&views, &redis, &replayed(&log).await).await;
         let valued = views.clone().valued_by(Views::new(1, 1));
         let answer = async || valued.read(&who, |reading| reading.cash().err()).await.expect("it is asked");
