@@ -184,8 +184,9 @@ impl Caller<'_> {
         let path = format!("/v1/accounts/{}/fund-orders", self.accounts[which].account);
         // Rows that are behind for a while are no fault: a caller is told to try again.
         let reply = wait_at_most(SEEN, "its own orders to be seen", || {
-            Some(self.client.get(&path)).filter(|reply| reply.status != 503)
+            Some(self.client.ask("GET", &path, &[], None)).filter(|reply| reply.status != 503)
         });
+        let reply = reply.must_be(200);
         let folios: Vec<&str> = reply.rows().iter().filter_map(|row| row["folio"].as_str()).collect();
         let folio = folios.first().map_or_else(|| "none".to_owned(), |folio| (*folio).to_owned());
         let mut body = json!({ "scheme": SCHEME, "folio": folio });
